@@ -1,0 +1,55 @@
+# `make` alone lists the verbs.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+.DEFAULT_GOAL := help
+.PHONY: help book test serve lab notebooks check record bench lock clean
+
+help:  ## list the verbs
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12" * (sys.version_info < (3, 11)))'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+book: $(READY)  ## execute what is stale and build the book into _build/html
+	@$(BIN)/jupyter-book build . -W -n --keep-going -q
+	@echo "Read it: _build/html/index.html"
+	@cat _build/summary.txt
+
+test: $(READY)  ## run the tests
+	@$(BIN)/python -m pytest
+
+serve: book  ## build the book and serve it at http://127.0.0.1:8000
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+notebooks: book  ## build the book and its launchable notebooks
+	@echo "Notebooks: _build/notebooks"
+
+lab: notebooks  ## open JupyterLab with your copies of the chapters, in lab/
+	@mkdir -p lab && cp -Rn _build/notebooks/. lab/
+	@$(BIN)/jupyter lab --notebook-dir=lab
+
+check: $(READY)  ## lint, format, types, links inside the book
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/test_layout.py tests/test_launch.py
+
+record: $(READY)  ## measure this machine into code/parallel_ai/recorded
+	@$(BIN)/python -m parallel_ai.toolbox.records
+
+bench: $(READY)  ## compare, side by side, what the book compares
+	@$(BIN)/python -m parallel_ai.one_machine.measuring
+
+lock: $(READY)  ## pin every dependency again into requirements.txt
+	@$(BIN)/python -m pip install --quiet uv
+	@echo "-e ." > requirements.txt
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+	  --all-extras --group book --group dev --quiet --no-header \
+	  --no-annotate --no-emit-index-url >> requirements.txt
+
+clean:  ## delete everything that was built, except the environment
+	@rm -rf _build

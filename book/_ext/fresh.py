@@ -1,0 +1,435 @@
+"""Executes exactly the pages whose fingerprint changed, before Sphinx reads them.
+
+Plain ``jupyter-book build .`` is all that it takes.  The fingerprint goes into
+the page's ``kernelspec`` metadata, which jupyter-cache hashes, so the stock
+cache finds outputs only while everything that they depend on is unchanged.
+Executing beforehand gives an order, progress on the terminal, one page at a
+time (they measure), and a cache that keeps every page that finished.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import nbformat
+import zmq
+from filelock import FileLock, Timeout
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.cache.db import NbCacheRecord
+from myst_nb.core.read import create_nb_reader
+from nbclient import NotebookClient
+from nbclient.exceptions import (
+    CellExecutionError,
+    CellTimeoutError,
+    DeadKernelError,
+)
+from nbformat import NotebookNode
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from traitlets.config import Config
+
+from fingerprint import Reader, UnknownDependency, digest, installed
+from parallel_ai.toolbox import machine
+
+LOCK_SECONDS = 3600
+SHOWN_SECONDS = 0.5
+SOCKET_PATH = 80
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+KERNELSPEC = re.compile(r"^kernelspec:\n +name: (\S+)$", re.MULTILINE)
+SETTINGS = (
+    "nb_execution_allow_errors",
+    "nb_execution_in_temp",
+    "nb_execution_timeout",
+)
+TAGS = {"raises-exception", "skip-execution"}  # those that change what runs
+EXECUTION_ERRORS = (CellExecutionError, CellTimeoutError, DeadKernelError)
+
+
+def say(text: str) -> None:
+    """Tell on the terminal, also when Sphinx is quiet."""
+    print(text, flush=True)
+
+
+class CellFailure(Exception):
+    """A cell that raised, ran out of time or killed its kernel."""
+
+
+@dataclass
+class Page:
+    """A page with code cells, and its outputs in the cache, if they are there."""
+
+    docname: str
+    notebook: NotebookNode
+    inputs: dict[str, Any]
+    executed: dict[str, Any] | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of everything that the outputs depend on."""
+        return digest([self.docname, self.inputs])
+
+    @property
+    def key(self) -> list[str | None]:
+        """Which execution the page shows."""
+        return [self.fingerprint, (self.executed or {}).get("when")]
+
+
+@dataclass
+class Book:
+    """What the extension knows during one build."""
+
+    lock: FileLock
+    started: float = field(default_factory=time.monotonic)
+    pages: dict[str, Page] = field(default_factory=dict)
+    ran: dict[str, float] = field(default_factory=dict)
+
+
+def lock_build(app: Sphinx, config: Any) -> None:
+    """Let one build at a time work in a folder; a killed one leaves no lock."""
+    folder = Path(app.outdir).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"Another build works in {folder}: waiting for it to finish …")
+        try:
+            lock.acquire(timeout=LOCK_SECONDS)
+        except Timeout as error:
+            raise ExtensionError(
+                f"another build has worked in {folder} for {LOCK_SECONDS} s:"
+                " end it, then build again"
+            ) from error
+    app.fresh = Book(lock)  # type: ignore[attr-defined]
+
+
+def execute_stale(app: Sphinx) -> None:
+    """Bring the cache up to date with every page of the table of contents."""
+    settings = {name: app.config[name] for name in SETTINGS}
+    reader = Reader(app.config.fresh_package, settings)
+    book: Book = app.fresh  # type: ignore[attr-defined]
+    cache = open_cache(app)
+    records = {
+        r.data.get("fingerprint"): r for r in cache.list_cache_records()
+    }
+    for docname in docnames(app):
+        page = read_page(app, reader, docname)
+        if page:
+            recall(cache, page, records)
+            book.pages[docname] = page
+    stale = [page for page in book.pages.values() if page.executed is None]
+    failures = []
+    for number, page in enumerate(stale, 1):
+        label = f"[{number}/{len(stale)}] {page.docname}"
+        try:
+            page.executed = execute(app, page, label)
+        except CellFailure as failure:
+            failures.append(str(failure))
+            continue
+        try:
+            store(cache, page)
+        except (OSError, RuntimeError) as error:
+            raise ExtensionError(
+                f"the outputs of {docname} could not be stored: {error}."
+                " All earlier pages are kept: make room and build again"
+            ) from error
+        book.ran[page.docname] = page.executed["seconds"]
+        say(f"{label}: {page.executed['seconds']:.1f} s")
+    if failures:
+        raise ExtensionError(
+            f"{len(failures)} of {len(book.pages)} pages failed; the outputs of all"
+            " others are kept.\n" + "\n".join(failures)
+        )
+
+
+def docnames(app: Sphinx) -> list[str]:
+    """Pages in the order of the table of contents."""
+    suffix = re.compile(r"\.md$")
+    names = [suffix.sub("", name) for name in app.config.external_site_map]
+    return [
+        name for name in names if (Path(app.srcdir) / f"{name}.md").exists()
+    ]
+
+
+def read_page(app: Any, reader: Reader, docname: str) -> Page | None:
+    """Read a page's cells and fingerprint; None if it executes nothing."""
+    path = Path(app.srcdir) / f"{docname}.md"
+    text = path.read_text(encoding="utf8")
+    notebook_reader = create_nb_reader(
+        str(path), app.env.myst_config, app.env.mystnb_config, text
+    )
+    if notebook_reader is None:
+        return None
+    notebook = notebook_reader.read(text)
+    cells = [
+        (cell.source, sorted(TAGS.intersection(cell.metadata.get("tags", []))))
+        for cell in code_cells(notebook)
+    ]
+    if not cells:
+        return None
+    try:
+        depends = notebook.metadata.get("depends", [])
+        page = Page(
+            docname, notebook, reader.read(cells, depends, path.parent)
+        )
+    except UnknownDependency as error:
+        raise ExtensionError(f"{docname}: {error}") from error
+    notebook.metadata.setdefault("kernelspec", {})["fingerprint"] = (
+        page.fingerprint
+    )
+    return page
+
+
+def open_cache(app: Any) -> Any:
+    """Open jupyter-cache's folder; one that cannot be read is set aside."""
+    folder = Path(
+        app.env.mystnb_config.execution_cache_path or ".jupyter_cache"
+    )
+    try:
+        cache = get_cache(str(folder))
+        cache.list_cache_records()
+    except Exception as error:  # noqa: BLE001 - whatever SQLite finds in the file
+        say(f"The cache {folder} is damaged ({error}): starting a new one")
+        aside = folder.with_name(f"{folder.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+        cache = get_cache(str(folder))
+        cache.list_cache_records()
+    return cache
+
+
+def recall(cache: Any, page: Page, records: dict[str, NbCacheRecord]) -> None:
+    """Take a page's outputs from the cache; damaged ones are removed from it.
+
+    The cache's own key covers captions and alternative texts too. Outputs
+    that differ in those alone are filed again under the new key.
+    """
+    record = records.get(page.fingerprint)
+    if record is None:
+        return
+    folder = cache.path / "executed" / record.hashkey
+    try:
+        text = (folder / "base.ipynb").read_text(encoding="utf8")
+        if digest(text) != record.data["digest"]:
+            raise ValueError("damaged")
+    except (OSError, ValueError):
+        NbCacheRecord.remove_records([record.pk], cache.db)
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    page.executed = record.data["executed"]
+    if cache.create_hashed_notebook(page.notebook)[1] != record.hashkey:
+        outputs = nbformat.reads(text, nbformat.NO_CONVERT).cells
+        for cell, old in zip(code_cells(page.notebook), outputs, strict=True):
+            cell.outputs, cell.execution_count = (
+                old.outputs,
+                old.execution_count,
+            )
+        store(cache, page)
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """Cells that the kernel executes."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def execute(app: Sphinx, page: Page, label: str) -> dict[str, Any]:
+    """Run a page's cells in a fresh kernel; returns the provenance."""
+    start = time.perf_counter()
+    progress = Progress(label, page)
+    with TemporaryDirectory() as folder:
+        client = NotebookClient(
+            page.notebook,
+            config=kernel_settings(folder),
+            kernel_name=page.notebook.metadata.kernelspec.get(
+                "name", "python3"
+            ),
+            timeout=app.config.nb_execution_timeout,
+            allow_errors=app.config.nb_execution_allow_errors,
+            resources={
+                "metadata": {"path": working_folder(app, page, folder)}
+            },
+            record_timing=False,  # part of the cache's key, were it there
+            on_cell_start=progress.start,
+            on_cell_executed=progress.executed,
+        )
+        witness = nbformat.v4.new_code_cell(LOADED % app.config.fresh_package)
+        page.notebook.cells.append(witness)
+        try:
+            client.execute()
+        except EXECUTION_ERRORS as error:
+            raise CellFailure(progress.describe(error)) from error
+        finally:
+            page.notebook.cells.remove(witness)
+    check_loaded(page, json.loads(witness.outputs[0].text))
+    return {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - start, 1),
+        "machine": machine.describe(),
+        "versions": {
+            name: installed(name)[0] for name in page.inputs["imports"]
+        },
+    }
+
+
+def store(cache: Any, page: Page) -> None:
+    """Put a page's outputs into the cache, with a digest that detects damage."""
+    stored, _ = cache.create_hashed_notebook(page.notebook)
+    data = {
+        "fingerprint": page.fingerprint,
+        "execution_seconds": page.executed["seconds"],  # type: ignore[index]
+        "executed": page.executed,
+        "digest": digest(nbformat.writes(stored, nbformat.NO_CONVERT)),
+    }
+    bundle = CacheBundleIn(stored, page.docname, data=data)
+    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+
+
+def kernel_settings(folder: str) -> Config:
+    """Kernels talk through sockets in a private folder, not through open ports."""
+    ipc = zmq.has("ipc") and len(folder) < SOCKET_PATH
+    manager = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
+    return Config({"KernelManager": manager if ipc else {}})
+
+
+def working_folder(app: Sphinx, page: Page, folder: str) -> str:
+    """Where the kernel runs: an empty folder, unless the settings say otherwise."""
+    if not app.config.nb_execution_in_temp:
+        return str((Path(app.srcdir) / page.docname).parent)
+    path = Path(folder) / "work"
+    path.mkdir()
+    return str(path)
+
+
+# Executed after a page's last cell: the modules that were really imported.
+LOADED = """
+import json, sys
+print(json.dumps(sorted(n for n in sys.modules if (n + ".").startswith("%s."))))
+"""
+
+
+def check_loaded(page: Page, loaded: list[str]) -> None:
+    """Refuse a page that imported a module which its fingerprint does not cover."""
+    missed = sorted(set(loaded) - set(page.inputs["modules"]))
+    if missed:
+        raise CellFailure(
+            f"{page.docname}: imports {', '.join(missed)} in a way that reading the"
+            " source does not show: name it under `depends:` in the front matter"
+        )
+
+
+class Progress:
+    """Tells page, cell and seconds while a page executes."""
+
+    def __init__(self, label: str, page: Page) -> None:
+        self.label, self.page = label, page
+        cells = [
+            i
+            for i, c in enumerate(page.notebook.cells)
+            if c.cell_type == "code"
+        ]
+        self.number = {index: n for n, index in enumerate(cells, 1)}
+        self.at = 0
+
+    def start(self, cell: NotebookNode, cell_index: int) -> None:
+        """Note the cell that begins, and show it on a terminal."""
+        self.at = cell_index
+        self.began = time.perf_counter()
+        if sys.stdout.isatty() and cell_index in self.number:
+            print(f"\r{self.where()} …\033[K", end="", flush=True)
+
+    def executed(self, cell: NotebookNode, cell_index: int, **_: Any) -> None:
+        """Say how long the cell took, unless that was a moment."""
+        seconds = time.perf_counter() - self.began
+        if sys.stdout.isatty():
+            print("\r\033[K", end="", flush=True)
+        if seconds >= SHOWN_SECONDS and cell_index in self.number:
+            say(f"{self.where()}: {seconds:.1f} s")
+
+    def where(self) -> str:
+        """Page and cell."""
+        return (
+            f"{self.label}: cell {self.number[self.at]} of {len(self.number)}"
+        )
+
+    def describe(self, error: Exception) -> str:
+        """Chapter, cell and error, with the end of the traceback."""
+        cell = self.page.notebook.cells[self.at]
+        place = f"{self.page.docname}, cell {self.number.get(self.at, '?')}"
+        if not isinstance(error, CellExecutionError):
+            first = cell.source.strip().partition("\n")[0]
+            return f"{place} ({first}): {type(error).__name__}: {error}"
+        output = next(o for o in cell.outputs if o.output_type == "error")
+        trace = ANSI.sub("", "\n".join(output.traceback))
+        return f"{place}: {output.ename}: {output.evalue}\n{trace}"
+
+
+def changed_outputs(
+    app: Any, env: Any, added: set, changed: set, removed: set
+) -> list[str]:
+    """Pages that Sphinx must read again: their outputs are others than before."""
+    pages = app.fresh.pages  # type: ignore[attr-defined]
+    before = getattr(env, "fresh_read", {})
+    env.fresh_read = {name: page.key for name, page in pages.items()}  # type: ignore
+    return [
+        n for n in {*before, *pages} if before.get(n) != env.fresh_read.get(n)
+    ]
+
+
+def insert_fingerprint(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Add the fingerprint to the kernelspec; no line changes its number."""
+    page = app.fresh.pages.get(docname)  # type: ignore[attr-defined]
+    if page:
+        key = f"{{name: \\1, fingerprint: {page.fingerprint}}}"
+        new = rf"kernelspec:\n  {key}"
+        source[0], found = KERNELSPEC.subn(new, source[0], count=1)
+        if not found:
+            raise ExtensionError(
+                f"{docname}: the front matter needs `kernelspec:` and, in the"
+                " next line and indented, `name: python3`"
+            )
+
+
+def summarise(app: Sphinx, error: Exception | None) -> None:
+    """Leave one line for `make book` to print last, and release the lock."""
+    book: Book | None = getattr(app, "fresh", None)
+    if book is None:
+        return
+    if error is None:
+        ran = book.ran
+        slowest = max(ran, key=ran.__getitem__, default=None)
+        line = (
+            f"{len(app.env.found_docs)} pages, {len(ran)} executed,"
+            f" {len(book.pages) - len(ran)} from cache,"
+            f" {time.monotonic() - book.started:.1f} s"
+            + (
+                f", slowest {slowest} ({ran[slowest]:.1f} s)"
+                if slowest
+                else ""
+            )
+        )
+        Path(app.outdir).parent.joinpath("summary.txt").write_text(
+            line + "\n", encoding="utf8"
+        )
+    book.lock.release()
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx; needs ``fresh_package``, the package of the book."""
+    app.add_config_value("fresh_package", "parallel_ai", "env", str)
+    app.connect("config-inited", lock_build, priority=100)
+    app.connect("builder-inited", execute_stale, priority=900)
+    app.connect("env-get-outdated", changed_outputs)
+    app.connect("source-read", insert_fingerprint)
+    app.connect("build-finished", summarise, priority=900)
+    return {"version": "1", "env_version": 1, "parallel_read_safe": True}

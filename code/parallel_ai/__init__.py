@@ -1,0 +1,1 @@
+"""The tested code of the book *Parallel Python for AI*."""

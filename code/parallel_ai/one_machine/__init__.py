@@ -1,0 +1,1 @@
+"""Part one: every way in which one machine works on several things."""

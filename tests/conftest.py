@@ -1,0 +1,55 @@
+"""No test may leave anything behind: a leak fails the test that made it."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+SECONDS = 5
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, not written
+# Helpers that Python starts once and keeps until it ends.
+KEPT = ("resource_tracker", "forkserver", "semaphore_tracker")
+
+
+def children() -> set[psutil.Process]:
+    """Child processes, except those that Python itself keeps."""
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        try:
+            command = " ".join(child.cmdline())
+            helper = any(word in command for word in KEPT)
+            if helper and child.ppid() == os.getpid():
+                continue
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found.add(child)
+        except psutil.NoSuchProcess:
+            pass
+    return found
+
+
+def shared_memory() -> set[str]:
+    """Blocks of shared memory of this kind of program."""
+    if not SHARED_MEMORY.is_dir():
+        return set()
+    return {p.name for p in SHARED_MEMORY.iterdir() if p.name[:4] == "psm_"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compare processes, threads, shared memory and environment."""
+    processes, threads = children(), set(threading.enumerate())
+    environment, blocks = dict(os.environ), shared_memory()
+    folder = Path.cwd()
+    yield
+    gone, left = psutil.wait_procs(children() - processes, timeout=SECONDS)
+    assert not left, f"processes left: {[p.cmdline() for p in left]}"
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(SECONDS)
+        assert not thread.is_alive(), f"thread left: {thread.name}"
+    assert shared_memory() <= blocks, "shared memory left"
+    environment["PYTEST_CURRENT_TEST"] = os.environ["PYTEST_CURRENT_TEST"]
+    assert dict(os.environ) == environment, "environment variables changed"
+    assert Path.cwd() == folder, "working folder changed"

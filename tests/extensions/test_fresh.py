@@ -1,0 +1,374 @@
+"""Builds small books with plain `jupyter-book build .` and counts executions.
+
+The oracle is a file to which every execution of a page appends its name, so
+nothing that the build says about itself is believed.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 120
+CONFIG = f"""
+title: small
+only_build_toc_files: true
+execute: {{execute_notebooks: cache, run_in_temp: true, timeout: 60}}
+sphinx:
+  local_extensions: {{fresh: {ROOT / "book" / "_ext"}}}
+  config: {{fresh_package: tiny}}
+"""
+PAGE = """---
+file_format: mystnb
+kernelspec:
+  name: python3
+{front}
+---
+# {name}
+
+Some prose.
+
+```{{code-cell}} python
+import os
+with open(os.environ["RAN"], "a") as file:
+    file.write("{name}\\n")
+{code}
+```
+"""
+MODULES = {
+    "__init__": "",
+    "toolbox/__init__": "",
+    "one": "from tiny import base\n\ndef value():\n    return base.VALUE\n",
+    "base": "VALUE = 'base-1'\n",
+    "script": "print('script-1')\n",
+    "unused": "",
+}
+CODE = {
+    "through": "from tiny.one import value; print(value())",
+    "command": "import subprocess, sys\nprint(subprocess.run("
+    "[sys.executable, '-m', 'tiny.script'], text=True,"
+    " capture_output=True).stdout)",
+    "data": "print('rows' and 'row-a')",
+    "library": "import filelock; print(filelock.__name__)",
+    "plain": "print('nothing of ours')",
+}
+FRONT = {"command": "depends: [tiny.script, native.c]"}
+
+
+@dataclass
+class SmallBook:
+    """A book in a folder, and what its builds executed."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        self.ran = self.root / "ran.txt"
+
+    def command(self) -> list[str]:
+        return [
+            str(Path(sys.executable).with_name("jupyter-book")),
+            "build",
+            ".",
+        ]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        path = os.pathsep.join(
+            [str(self.root / "code"), more.pop("PATHS", "")]
+        )
+        return {**os.environ, "PYTHONPATH": path, "RAN": str(self.ran), **more}
+
+    def build(self, **environment: str) -> tuple[list[str], str]:
+        """Build; returns the pages executed, and what the build said."""
+        self.ran.write_text("")
+        done = subprocess.run(
+            self.command(),
+            cwd=self.root,
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        self.failed = done.returncode != 0
+        return sorted(self.ran.read_text().split()), done.stdout + done.stderr
+
+    def html(self, name: str) -> str:
+        return (self.root / "_build/html" / f"{name}.html").read_text()
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        text = (self.root / name).read_text()
+        assert old in text
+        self.write(name, text.replace(old, new))
+
+    def page(self, name: str, code: str) -> None:
+        front = FRONT.get(name, "")
+        text = PAGE.format(name=name, code=code, front=front)
+        self.write(f"{name}.md", text)
+
+    def contents(self, *names: str) -> None:
+        chapters = "".join(f"  - file: {name}\n" for name in names)
+        toc = f"format: jb-book\nroot: index\nchapters:\n{chapters}"
+        self.write("_toc.yml", toc)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A book of five pages, built once."""
+    book = SmallBook(tmp_path_factory.mktemp("book"))
+    book.write("_config.yml", CONFIG)
+    book.write("index.md", "# Index\n")
+    book.write("native.c", "int one = 1;\n")
+    book.write(
+        "code/tiny/toolbox/datasets.toml",
+        "[row-a]\nchecksum = '1'\n[row-b]\nchecksum = '1'\n",
+    )
+    book.write("code/tiny/recorded/rows_machine.json", "{}")
+    for name, source in MODULES.items():
+        book.write(f"code/tiny/{name}.py", source)
+    for name, code in CODE.items():
+        book.page(name, code)
+    book.contents(*CODE)
+    executed, said = book.build()
+    assert executed == sorted(CODE), said
+    assert not book.failed
+    return book
+
+
+@pytest.fixture
+def book(built):
+    """That book, put back as it was (and its cache kept) after the test."""
+    kept = built.root.with_name("kept")
+    shutil.copytree(built.root, kept, symlinks=True)
+    yield built
+    shutil.rmtree(built.root)
+    kept.rename(built.root)
+
+
+def test_nothing_changed_executes_nothing(book):
+    assert book.build()[0] == []
+
+
+def test_prose_captions_and_new_html_execute_nothing(book):
+    book.replace("through.md", "Some prose.", "Other prose.")
+    book.replace(
+        "plain.md",
+        "```{code-cell} python\n",
+        "```{code-cell} python\n---\nmystnb:\n  image: {alt: words}\n---\n",
+    )
+    shutil.rmtree(book.root / "_build/html")
+    executed, _ = book.build()
+    assert executed == []
+    assert "Other prose." in book.html("through")
+    assert "nothing of ours" in book.html("plain")
+
+
+def test_a_module_reached_through_another_one(book):
+    book.replace("code/tiny/base.py", "base-1", "base-2")
+    assert book.build()[0] == ["through"]
+    assert "base-2" in book.html("through")
+    book.replace("code/tiny/base.py", "base-2", "base-1")
+    assert book.build()[0] == [], "outputs of the earlier source are kept"
+    assert "base-1" in book.html("through")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("code/tiny/script.py", "script-1", "script-2"),
+        ("native.c", "int one = 1", "int one = 2"),
+    ],
+)
+def test_what_depends_names(book, name, old, new):
+    book.replace(name, old, new)
+    assert book.build()[0] == ["command"]
+
+
+def test_modules_and_rows_that_nobody_uses_execute_nothing(book):
+    book.write("code/tiny/unused.py", "VALUE = 1\n")
+    table = "code/tiny/toolbox/datasets.toml"
+    book.replace(table, "[row-b]\nchecksum = '1'", "[row-b]\nchecksum = '2'")
+    assert book.build()[0] == []
+
+
+def test_dataset_row_and_new_record(book):
+    table = "code/tiny/toolbox/datasets.toml"
+    book.replace(table, "[row-a]\nchecksum = '1'", "[row-a]\nchecksum = '2'")
+    assert book.build()[0] == ["data"]
+    book.write("code/tiny/recorded/rows_other.json", "{}")
+    assert book.build()[0] == ["data"]
+
+
+def test_version_of_a_library(book, tmp_path):
+    """A library of another version, as far as its metadata say."""
+    info = tmp_path / "filelock-99.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: filelock\nVersion: 99.0\n"
+    )
+    (info / "RECORD").write_text("filelock/__init__.py,,\n")
+    executed, said = book.build(PATHS=str(tmp_path))
+    assert executed == ["library"], said
+
+
+def test_failing_cell_names_chapter_cell_and_error_and_keeps_the_rest(book):
+    book.replace("code/tiny/one.py", "return base.VALUE", "return 1 / 0")
+    book.replace("native.c", "1", "2")
+    before = book.html("through")
+    executed, said = book.build()
+    assert book.failed
+    assert executed == ["command", "through"]
+    assert "through, cell 1: ZeroDivisionError: division by zero" in said
+    assert "return 1 / 0" in said, "the traceback shows the line"
+    assert book.html("through") == before
+    book.replace("code/tiny/one.py", "return 1 / 0", "return base.VALUE")
+    assert book.build()[0] == [], "the good outputs and the other page's"
+    assert not book.failed
+
+
+def test_cell_that_kills_its_kernel_is_named(book):
+    book.page("plain", "os.kill(os.getpid(), 9)")
+    _, said = book.build()
+    assert book.failed
+    assert "plain, cell 1" in said
+    assert "DeadKernelError" in said
+
+
+def test_import_that_cannot_be_seen_is_refused(book):
+    book.page("plain", "__import__('tiny.' + 'unused')")
+    _, said = book.build()
+    assert book.failed
+    assert "plain: imports tiny, tiny.unused in a way" in said
+    assert "depends:" in said
+
+
+@pytest.mark.parametrize(
+    ("front", "words"),
+    [
+        ("depends: [nothing.c]", "'nothing.c'"),
+        ("kernelspec: {name: python3}", "name: python3"),
+    ],
+)
+def test_front_matter_that_cannot_be_used_is_explained(book, front, words):
+    old = "kernelspec:\n  name: python3\n"
+    book.replace(
+        "plain.md", old, front + "\n" + (old if "dep" in front else "")
+    )
+    _, said = book.build()
+    assert book.failed
+    assert "plain: " in said
+    assert words in said
+
+
+def test_killed_build_keeps_the_pages_that_finished(book):
+    book.ran.write_text("")
+    for name in ("data", "library"):
+        book.page(name, f"print('again {name}')")
+    book.page(
+        "plain", "print('hang', flush=True)\nimport time\ntime.sleep(3600)"
+    )
+    build = subprocess.Popen(
+        book.command(),
+        cwd=book.root,
+        env=book.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    watch = threading.Timer(SECONDS, build.kill)
+    watch.start()
+    for line in build.stdout:  # ends when the build does
+        if line.startswith("[2/3] library:"):
+            build.send_signal(signal.SIGKILL)
+            break
+    watch.cancel()
+    build.stdout.close()
+    assert build.wait(SECONDS) == -signal.SIGKILL
+    book.page("plain", "print('calm')")
+    executed, said = book.build()
+    assert executed == ["plain"], said
+    assert "again library" in book.html("library")
+
+
+def test_two_builds_at_once(book):
+    book.ran.write_text("")
+    for name in ("data", "plain"):
+        book.page(name, f"print('both {name}')")
+    builds = [
+        subprocess.Popen(
+            book.command(),
+            cwd=book.root,
+            env=book.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    said = [build.communicate(timeout=SECONDS)[0] for build in builds]
+    assert [build.returncode for build in builds] == [0, 0], said
+    assert sorted(book.ran.read_text().split()) == ["data", "plain"]
+    assert book.build()[0] == []
+
+
+@pytest.mark.parametrize("damage", ["outputs", "outputs gone", "database"])
+def test_damaged_cache_is_noticed_and_made_again(book, damage):
+    cache = book.root / "_build/.jupyter_cache"
+    if damage == "database":
+        (cache / "global.db").write_bytes(b"not a database" * 1000)
+        expected = sorted(CODE)
+    else:
+        stored = next(
+            path
+            for path in cache.glob("executed/*/base.ipynb")
+            if "nothing of ours" in path.read_text()
+        )
+        text = stored.read_text().replace("nothing of ours\\n", "forged\\n")
+        stored.write_text(text) if damage == "outputs" else stored.unlink()
+        expected = ["plain"]
+    executed, said = book.build()
+    assert executed == expected, said
+    assert not book.failed
+    assert "forged" not in book.html("plain")
+
+
+def test_kernels_are_reached_through_files_not_ports(book):
+    """One port is left: ipykernel's own, for what forked children print.
+
+    It is on loopback, and takes only messages that carry a random key.
+    """
+    book.page(
+        "plain",
+        "import json, psutil\n"
+        "from ipykernel.kernelapp import IPKernelApp\n"
+        "app = IPKernelApp.instance()\n"
+        "ports = [c.laddr for c in psutil.Process().net_connections()]\n"
+        "own = ['127.0.0.1', app.iopub_thread._pipe_port]\n"
+        "print('OPEN', json.dumps([app.transport, own, ports]))",
+    )
+    _, said = book.build()
+    assert not book.failed, said
+    line = book.html("plain").partition("OPEN ")[2].partition("\n")[0]
+    transport, own, ports = json.loads(line.replace("&quot;", '"'))
+    assert transport == "ipc"
+    assert all(port == own for port in ports)
+
+
+def test_summary_counts(book):
+    book.replace("native.c", "1", "2")
+    book.build()
+    summary = (book.root / "_build/summary.txt").read_text()
+    assert summary.startswith("6 pages, 1 executed, 4 from cache, ")
+    assert "slowest command (" in summary
