@@ -15,7 +15,8 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 book: $(READY)  ## execute what is stale and build the book into _build/html
-	@$(BIN)/jupyter-book build . -W -n --keep-going -q
+	@$(BIN)/jupyter-book build . -W -n --keep-going -q || \
+	  { cat _build/failures.txt; exit 1; }
 	@echo "Read it: _build/html/index.html"
 	@cat _build/summary.txt
 

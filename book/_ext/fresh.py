@@ -146,6 +146,8 @@ def execute_stale(app: Sphinx) -> None:
             ) from error
         book.ran[page.docname] = page.executed["seconds"]
         say(f"{label}: {page.executed['seconds']:.1f} s")
+    report = Path(app.outdir).parent / "failures.txt"
+    report.write_text("\n".join(failures), encoding="utf8")
     if failures:
         raise ExtensionError(
             f"{len(failures)} of {len(book.pages)} pages failed; the outputs of all"

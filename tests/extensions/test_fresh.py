@@ -6,24 +6,27 @@ nothing that the build says about itself is believed.
 
 import json
 import os
+import platform
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+EXTENSIONS = Path(__file__).parents[2] / "book" / "_ext"
 SECONDS = 120
 CONFIG = f"""
 title: small
 only_build_toc_files: true
 execute: {{execute_notebooks: cache, run_in_temp: true, timeout: 60}}
 sphinx:
-  local_extensions: {{fresh: {ROOT / "book" / "_ext"}}}
+  local_extensions: {{fresh: {EXTENSIONS}, foot: {EXTENSIONS}}}
   config: {{fresh_package: tiny}}
 """
 PAGE = """---
@@ -129,7 +132,7 @@ def built(tmp_path_factory):
     """A book of five pages, built once."""
     book = SmallBook(tmp_path_factory.mktemp("book"))
     book.write("_config.yml", CONFIG)
-    book.write("index.md", "# Index\n")
+    book.write("index.md", "# Index\n\n```{executions}\n```\n")
     book.write("native.c", "int one = 1;\n")
     book.write(
         "code/tiny/toolbox/datasets.toml",
@@ -372,3 +375,28 @@ def test_summary_counts(book):
     summary = (book.root / "_build/summary.txt").read_text()
     assert summary.startswith("6 pages, 1 executed, 4 from cache, ")
     assert "slowest command (" in summary
+
+
+def test_foot_tells_of_the_execution_also_from_the_cache(book):
+    foot = re.compile(r"The cells of this page ran on [^<]*")
+    before = foot.findall(book.html("library"))
+    assert len(before) == 1
+    assert f"Python {platform.python_version()}" in before[0]
+    assert f"filelock {metadata.version('filelock')}" in before[0]
+    shutil.rmtree(book.root / "_build/html")
+    shutil.rmtree(book.root / "_build/.doctrees")
+    assert book.build()[0] == []
+    assert foot.findall(book.html("library")) == before
+
+
+def test_table_of_executions_follows_every_execution(book):
+    def row(name: str) -> str:
+        rows = re.findall(r"<tr.*?</tr>", book.html("index"), re.DOTALL)
+        return next(row for row in rows if f'href="{name}.html"' in row)
+
+    library, command = row("library"), row("command")
+    book.replace("native.c", "1", "2")
+    book.page("command", "print(sum(range(50_000_000)))  # longer than before")
+    book.build()
+    assert row("library") == library
+    assert row("command") != command

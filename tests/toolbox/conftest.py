@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import ssl
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -79,8 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _send(self, body: bytes) -> None:
+        self.server.sent += len(body)  # first: the client may be done sooner
         self.wfile.write(body)
-        self.server.sent += len(body)
 
 
 @contextlib.contextmanager
@@ -117,9 +119,6 @@ def tls_server(tmp_path: Path):
 
 
 def _make_certificate(pem: Path) -> None:
-    import shutil
-    import subprocess
-
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("the program openssl makes the certificate")

@@ -1,0 +1,65 @@
+// Tells why an answer is right or wrong; the answers stand in the page.
+"use strict";
+
+const number = (text) => Number(text.trim().replace(",", "."));
+
+const lines = (text) =>
+  text.trim().split("\n").map((line) => line.trim()).join("\n");
+
+/** Was an answer given, is it right, and which explanations belong to it? */
+function judge(form) {
+  const items = [...form.querySelectorAll(".answers li")];
+  if (form.dataset.kind === "options") {
+    const chosen = [...form.querySelectorAll("input:checked")];
+    const picked = new Set(chosen.map((input) => input.value));
+    return {
+      answered: picked.size > 0,
+      right: items.every(
+        (item) =>
+          picked.has(item.dataset.option) === (item.dataset.correct === "true"),
+      ),
+      shown: items.filter((item) => picked.has(item.dataset.option)),
+      missed: items.some(
+        (item) =>
+          item.dataset.correct === "true" && !picked.has(item.dataset.option),
+      ),
+    };
+  }
+  const given = form.querySelector("input").value;
+  const { answer, tolerance } = items[0].dataset;
+  const right =
+    form.dataset.kind === "number"
+      ? Math.abs(number(given) - Number(answer)) <= Number(tolerance)
+      : lines(given) === lines(answer);
+  return { answered: given.trim() !== "", right, shown: right ? items : [] };
+}
+
+function say(form) {
+  const verdict = form.querySelector(".verdict");
+  const { answered, right, shown, missed } = judge(form);
+  verdict.className = `verdict ${right ? "right" : "wrong"}`;
+  verdict.replaceChildren();
+  if (!answered) {
+    verdict.textContent = "Give an answer first.";
+    return;
+  }
+  const word = document.createElement("p");
+  word.append(Object.assign(document.createElement("strong"), {
+    textContent: right ? "Right." : "Not quite.",
+  }));
+  if (!right && form.dataset.kind !== "options")
+    word.append(" Try again, or unfold the answer.");
+  if (!right && missed && shown.every((li) => li.dataset.correct === "true"))
+    word.append(" What you chose is right, but more is.");
+  verdict.append(word);
+  for (const item of shown)
+    for (const why of item.querySelectorAll(".why"))
+      verdict.append(why.cloneNode(true));
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest(".quiz .question");
+  if (!form) return;
+  event.preventDefault();
+  say(form);
+});

@@ -1,0 +1,283 @@
+"""Measurements of other machines, written and read, never typed.
+
+A chapter that measures something worth comparing ends with::
+
+    RECORDS = {"topic": function_without_arguments}
+
+where the function is the one that the page itself calls. Then
+
+    python -m parallel_ai.toolbox.records            # all, or: make record
+    python -m parallel_ai.toolbox.records topic ...  # some
+
+measures on your machine and writes ``recorded/<topic>_<hardware>.json``.
+"""
+
+import argparse
+import ast
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, date, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from parallel_ai.toolbox import machine
+
+PACKAGE = Path(__file__).parents[1]
+FOLDER = PACKAGE / "recorded"
+
+
+class RecordError(ValueError):
+    """A record cannot be read or written; the message names file and why."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measurement of one machine.
+
+    Attributes
+    ----------
+    topic : str
+        What was measured; a word with digits and hyphens.
+    hardware : dict
+        The machine, as `machine.describe` tells it.
+    date : str
+        Day of the measurement in UTC, ISO 8601.
+    versions : dict of str to str
+        Every installed package that was loaded, and its version.
+    command : str
+        What was run.
+    commit : str
+        Of this book's repository; ends in ``-dirty`` if files had changed;
+        empty outside a repository.
+    data : any JSON
+        What the measuring function returned.
+    """
+
+    topic: str
+    hardware: dict[str, Any]
+    date: str
+    versions: dict[str, str]
+    command: str
+    commit: str
+    data: Any
+
+    @property
+    def label(self) -> str:
+        """The machine in a few words, for a figure's legend."""
+        return _label(self.hardware)
+
+
+def write(
+    topic: str, data: Any, command: str, folder: Path | None = None
+) -> Path:
+    """Write a record of this machine, all of it or none.
+
+    A record of the same topic and machine is replaced.
+
+    Raises
+    ------
+    RecordError
+        The topic is no plain word, or the data is not JSON.
+    """
+    _check_topic(topic)
+    record = Record(
+        topic=topic,
+        hardware=dict(machine.describe()),
+        date=datetime.now(UTC).date().isoformat(),
+        versions=_versions(),
+        command=command,
+        commit=_commit(),
+        data=data,
+    )
+    try:
+        text = json.dumps(
+            asdict(record), indent=1, ensure_ascii=False, allow_nan=False
+        )
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"{topic}: data is not JSON: {error}") from error
+    folder = FOLDER if folder is None else Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{topic}_{_slug(record.label)}.json"
+    _replace(path, text + "\n")
+    return path
+
+
+def read(topic: str, folder: Path | None = None) -> list[Record]:
+    """All records of a topic, in the order of their file names.
+
+    Raises
+    ------
+    RecordError
+        A file is malformed; the message names it and the reason.
+    """
+    _check_topic(topic)
+    folder = FOLDER if folder is None else Path(folder)
+    return [_parse(path) for path in sorted(folder.glob(f"{topic}_*.json"))]
+
+
+def topics(package: Path = PACKAGE) -> dict[str, str]:
+    """Find the module that measures each topic, without importing any."""
+    found: dict[str, str] = {}
+    for path in sorted(package.rglob("*.py")):
+        for name in _keys_of_records(path):
+            parts = path.relative_to(package.parent).with_suffix("").parts
+            module = ".".join(parts).removesuffix(".__init__")
+            if name in found:
+                raise RecordError(
+                    f"topic {name!r} stands in {found[name]} and in {module}"
+                )
+            found[name] = module
+    return found
+
+
+def _keys_of_records(path: Path) -> Iterator[str]:
+    for node in ast.parse(path.read_text("utf-8"), str(path)).body:
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Dict)
+            and [ast.unparse(t) for t in node.targets] == ["RECORDS"]
+        ):
+            for key in node.value.keys:
+                if isinstance(key, ast.Constant):
+                    yield str(key.value)
+
+
+def _parse(path: Path) -> Record:
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: not JSON: {error}") from error
+    wanted = {f.name for f in fields(Record)}
+    if not isinstance(raw, dict) or raw.keys() != wanted:
+        have = set(raw) if isinstance(raw, dict) else set()
+        raise RecordError(
+            f"{path}: missing {sorted(wanted - have)}, "
+            f"unknown {sorted(have - wanted)}"
+        )
+    record = Record(**raw)
+    for name in ("topic", "date", "command", "commit"):
+        if not isinstance(raw[name], str):
+            raise RecordError(f"{path}: {name} is not a text")
+    for name in ("hardware", "versions"):
+        if not isinstance(raw[name], dict):
+            raise RecordError(f"{path}: {name} is not a table")
+    try:
+        date.fromisoformat(record.date)
+    except ValueError as error:
+        raise RecordError(f"{path}: date: {error}") from error
+    if not {"cpu", "cpus"} <= record.hardware.keys():
+        raise RecordError(f"{path}: hardware lacks cpu or cpus")
+    if path.name.split("_")[0] != record.topic:
+        raise RecordError(f"{path}: is a record of {record.topic!r}")
+    return record
+
+
+def _check_topic(topic: str) -> None:
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", topic):
+        raise RecordError(
+            f"topic {topic!r}: use lower-case words joined by hyphens"
+        )
+
+
+def _label(hardware: dict[str, Any]) -> str:
+    count = hardware["cpus"]
+    return f"{hardware['cpu']}, {count} CPU{'s' * (count != 1)}"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that readers see the old one or the new one."""
+    descriptor, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}."
+    )
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)  # mkstemp lets nobody else read
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _versions() -> dict[str, str]:
+    found = {
+        distribution.name: distribution.version
+        for distribution in metadata.distributions()
+        if distribution.name
+        and distribution.name.lower().replace("-", "_") in sys.modules
+    }
+    return dict(sorted(found.items()))
+
+
+def _commit() -> str:
+    """Of the repository that this very file belongs to, if there is one."""
+    ours = _git("ls-files", "--error-unmatch", Path(__file__).name)
+    return ours and _git("describe", "--always", "--dirty", "--exclude=*")
+
+
+def _git(*arguments: str) -> str:
+    try:
+        return subprocess.run(  # noqa: S603
+            ["git", *arguments],  # noqa: S607
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and write the topics named, or all of them."""
+    from tqdm import tqdm
+
+    known = topics()
+    parser = argparse.ArgumentParser(
+        prog="python -m parallel_ai.toolbox.records",
+        description="Measure on this machine and write records.",
+    )
+    parser.add_argument(
+        "topics", nargs="*", metavar="topic", help=", ".join(known) or "none"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=FOLDER, help="where to write"
+    )
+    wanted = parser.parse_args(arguments)
+    if unknown := sorted(set(wanted.topics) - known.keys()):
+        parser.error(f"unknown: {unknown}; there are {sorted(known)}")
+    failed = 0
+    for topic in (bar := tqdm(wanted.topics or list(known), unit="record")):
+        bar.set_description(topic)
+        try:
+            module = importlib.import_module(known[topic])
+            path = write(
+                topic,
+                module.RECORDS[topic](),
+                f"python -m parallel_ai.toolbox.records {topic}",
+                wanted.folder,
+            )
+            tqdm.write(str(path))
+        except Exception as error:  # noqa: BLE001 - go on with the others
+            failed += 1
+            tqdm.write(f"{topic}: {type(error).__name__}: {error}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
