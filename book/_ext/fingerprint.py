@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import re
 import sys
 import tomllib
@@ -115,7 +116,11 @@ class Reader:
         table = self.root / "toolbox" / "datasets.toml"
         if table.exists():
             rows = tomllib.loads(table.read_text(encoding="utf8"))
-            inputs = {name: digest(row) for name, row in rows.items()}
+            offline = "PARALLEL_AI_DATA" in os.environ  # may hold stand-ins
+            inputs = {
+                name: digest([row, "stand_in" in row and offline])
+                for name, row in rows.items()
+            }
         for record in sorted((self.root / "recorded").glob("*_*.json")):
             topic = record.stem.rpartition("_")[0]
             inputs[topic] = digest(

@@ -22,7 +22,8 @@ def element(
     attributes = {
         key.rstrip("_").replace("_", "-"): value for key, value in html.items()
     }
-    node = tag(name=name, html=attributes)
+    identity = attributes.pop("id", None)
+    node = tag(name=name, html=attributes, ids=[identity] if identity else [])
     if text:
         node += nodes.Text(text)
     node.extend(children)

@@ -214,6 +214,15 @@ def test_dataset_row_and_new_record(book):
     assert book.build()[0] == ["data"]
 
 
+def test_stand_in_and_official_data_are_told_apart(book, monkeypatch):
+    table = "code/tiny/toolbox/datasets.toml"
+    book.replace(table, "[row-b]", "stand_in = 'other files'\n[row-b]")
+    monkeypatch.setenv("PARALLEL_AI_DATA", "folder")
+    assert book.build()[0] == ["data"]
+    monkeypatch.delenv("PARALLEL_AI_DATA")
+    assert book.build()[0] == ["data"]
+
+
 def test_version_of_a_library(book, tmp_path):
     """A library of another version, as far as its metadata say."""
     info = tmp_path / "filelock-99.0.dist-info"
