@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 SECONDS = 5
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, not written
+SHARED_MEMORY = Path("/dev/shm")
 # Helpers that Python starts once and keeps until it ends.
 KEPT = ("resource_tracker", "forkserver", "semaphore_tracker")
 
@@ -44,7 +44,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     environment, blocks = dict(os.environ), shared_memory()
     folder = Path.cwd()
     yield
-    gone, left = psutil.wait_procs(children() - processes, timeout=SECONDS)
+    _, left = psutil.wait_procs(children() - processes, timeout=SECONDS)
     assert not left, f"processes left: {[p.cmdline() for p in left]}"
     for thread in set(threading.enumerate()) - threads:
         thread.join(SECONDS)

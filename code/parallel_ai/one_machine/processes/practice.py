@@ -154,8 +154,8 @@ def _check_histogram(
 def histogram_executor(images: np.ndarray, workers: int) -> np.ndarray:
     """Count how often each grey level occurs, with several processes.
 
-    Open a `processes.executor`, give every worker a part
-    (`processes.bounds` cuts) and add up what comes back. What runs in a worker must be importable
+    Open a `processes.executor`, give every worker a part (`processes.bounds`
+    cuts) and add up what comes back. What runs in a worker must be importable
     there: a function of a library is, a function of a notebook is not.
 
     Parameters
