@@ -57,7 +57,9 @@ def add_foot(app: Sphinx, doctree: nodes.document) -> None:
     done = page.executed
     versions = [f"Python {done['machine']['python']}"]
     versions += [
-        f"{name} {number}" for name, number in done["versions"].items()
+        f"{name} {number}"
+        for name, number in done["versions"].items()
+        if number
     ]
     text = (
         f"The cells of this page ran on {when(done)} in {done['seconds']:.1f} s"

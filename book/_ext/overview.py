@@ -52,6 +52,8 @@ class KeyPoints(SphinxDirective):
         """Build the list."""
         self.assert_has_content()
         box = nodes.container(classes=["keypoints"])
+        title = nodes.strong("", "Key points")
+        box += nodes.paragraph("", "", title, classes=["keypoints-title"])
         self.state.nested_parse(self.content, self.content_offset, box)
         return [box]
 

@@ -1,0 +1,52 @@
+"""The frame of every page: one search field, no script that nobody uses.
+
+The theme below ours (pydata) shows a second search field in a bar of its
+own, and stores an empty colour mode that it then complains about. Thebe,
+which Jupyter Book always loads, would run cells on another host. And Sphinx
+copies a changed stylesheet only when some page is written: here it counts as
+a change of every page, which names the stylesheet with its checksum.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+from fingerprint import digest, text_of
+
+UNUSED = ("sphinx_thebe", "sphinx_comments")
+
+
+def settle_theme(app: Sphinx, config: Any) -> None:
+    """Set what Jupyter Book's own file has no name for."""
+    config.html_theme_options.setdefault("navbar_persistent", [])
+    config.html_context.setdefault("default_mode", "auto")
+
+
+def disconnect_unused(app: Sphinx, config: Any) -> None:
+    """Take the extensions that this book does not use out of the build."""
+    for listeners in app.events.listeners.values():
+        for listener in list(listeners):
+            if listener.handler.__module__.startswith(UNUSED):
+                listeners.remove(listener)
+
+
+def restyled(app: Sphinx, env: BuildEnvironment) -> set[str]:
+    """Name all pages if a stylesheet, a script or a picture of the frame changed."""
+    folders = [Path(app.confdir) / f for f in app.config.html_static_path]
+    files = [f for folder in folders for f in sorted(folder.rglob("*"))]
+    now = digest([[str(f), text_of(f)] for f in files if f.is_file()])
+    before = getattr(env, "look_digest", None)
+    env.look_digest = now  # type: ignore[attr-defined]
+    return set() if before in (None, now) else set(env.found_docs)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx."""
+    app.connect("config-inited", settle_theme, priority=100)
+    app.connect("config-inited", disconnect_unused, priority=100)
+    app.connect("env-updated", restyled)
+    return {"version": "1", "env_version": 1, "parallel_read_safe": True}
