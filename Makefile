@@ -43,7 +43,7 @@ record: $(READY)  ## measure this machine into code/parallel_ai/recorded
 	@$(BIN)/python -m parallel_ai.toolbox.records
 
 bench: $(READY)  ## compare, side by side, what the book compares
-	@$(BIN)/python -m parallel_ai.one_machine.measuring
+	@$(BIN)/python -m parallel_ai.toolbox.benches --folder _build/bench
 
 lock: $(READY)  ## pin every dependency again into requirements.txt
 	@$(BIN)/python -m pip install --quiet uv

@@ -5,8 +5,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psutil
 import pytest
+
+# Tests count, they do not time.
+hypothesis.settings.register_profile("book", deadline=None)
+hypothesis.settings.load_profile("book")
 
 SECONDS = 5
 SHARED_MEMORY = Path("/dev/shm")

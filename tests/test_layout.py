@@ -291,6 +291,16 @@ def test_make_alone_lists_the_verbs():
         ["make"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     verbs = {line.split()[1] for line in done.stdout.splitlines()}
-    wanted = ["book", "test", "serve", "lab", "notebooks", "clean", "check", "record", "bench"]
+    wanted = [
+        "book",
+        "test",
+        "serve",
+        "lab",
+        "notebooks",
+        "clean",
+        "check",
+        "record",
+        "bench",
+    ]
     assert set(wanted) <= verbs
     assert all(len(line) <= 79 for line in done.stdout.splitlines())

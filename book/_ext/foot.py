@@ -15,6 +15,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
+from parallel_ai.toolbox.stopwatch import readable_bytes
+
 Execution = dict[str, Any]
 
 
@@ -63,6 +65,7 @@ def add_foot(app: Sphinx, doctree: nodes.document) -> None:
     ]
     text = (
         f"The cells of this page ran on {when(done)} in {done['seconds']:.1f} s"
+        f" with at most {readable_bytes(done['memory'])} of memory"
         f" on {where(done)}, with {', '.join(versions)}."
     )
     foot = nodes.container(classes=["executed-foot"])

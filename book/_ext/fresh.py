@@ -41,6 +41,8 @@ from traitlets.config import Config
 
 from fingerprint import Reader, UnknownDependency, digest, installed
 from parallel_ai.toolbox import machine
+from parallel_ai.toolbox.memory import ChildrenPeak
+from parallel_ai.toolbox.stopwatch import readable_bytes
 
 LOCK_SECONDS = 3600
 SHOWN_SECONDS = 0.5
@@ -145,7 +147,8 @@ def execute_stale(app: Sphinx) -> None:
                 " All earlier pages are kept: make room and build again"
             ) from error
         book.ran[page.docname] = page.executed["seconds"]
-        say(f"{label}: {page.executed['seconds']:.1f} s")
+        taken = readable_bytes(page.executed["memory"])
+        say(f"{label}: {page.executed['seconds']:.1f} s, {taken} at most")
     report = Path(app.outdir).parent / "failures.txt"
     report.write_text("\n".join(failures), encoding="utf8")
     if failures:
@@ -268,7 +271,8 @@ def execute(app: Sphinx, page: Page, label: str) -> dict[str, Any]:
         witness = nbformat.v4.new_code_cell(LOADED % app.config.fresh_package)
         page.notebook.cells.append(witness)
         try:
-            client.execute()
+            with ChildrenPeak() as memory:
+                client.execute()
         except EXECUTION_ERRORS as error:
             raise CellFailure(progress.describe(error)) from error
         finally:
@@ -277,6 +281,7 @@ def execute(app: Sphinx, page: Page, label: str) -> dict[str, Any]:
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - start, 1),
+        "memory": memory.bytes,
         "machine": machine.describe(),
         "versions": {
             name: installed(name)[0] for name in page.inputs["imports"]

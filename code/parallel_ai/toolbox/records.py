@@ -125,25 +125,38 @@ def read(topic: str, folder: Path | None = None) -> list[Record]:
 
 def topics(package: Path = PACKAGE) -> dict[str, str]:
     """Find the module that measures each topic, without importing any."""
+    return declared("RECORDS", package)
+
+
+def declared(table: str, package: Path = PACKAGE) -> dict[str, str]:
+    """Find the module that declares each entry of the tables of that name.
+
+    Nothing is imported: the keys are read in the source.
+
+    Raises
+    ------
+    RecordError
+        Two modules declare the same entry.
+    """
     found: dict[str, str] = {}
     for path in sorted(package.rglob("*.py")):
-        for name in _keys_of_records(path):
+        for name in _keys(path, table):
             parts = path.relative_to(package.parent).with_suffix("").parts
             module = ".".join(parts).removesuffix(".__init__")
             if name in found:
                 raise RecordError(
-                    f"topic {name!r} stands in {found[name]} and in {module}"
+                    f"{name!r} stands in {found[name]} and in {module}"
                 )
             found[name] = module
     return found
 
 
-def _keys_of_records(path: Path) -> Iterator[str]:
+def _keys(path: Path, table: str) -> Iterator[str]:
     for node in ast.parse(path.read_text("utf-8"), str(path)).body:
         if (
             isinstance(node, ast.Assign)
             and isinstance(node.value, ast.Dict)
-            and [ast.unparse(t) for t in node.targets] == ["RECORDS"]
+            and [ast.unparse(t) for t in node.targets] == [table]
         ):
             for key in node.value.keys:
                 if isinstance(key, ast.Constant):
