@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 
@@ -106,7 +106,17 @@ def _mean_in_flight(
 
 
 class Waiting(NamedTuple):
-    """So many waiters: seconds to start and to end them, bytes they took."""
+    """What it cost to let many wait at the same time.
+
+    Attributes
+    ----------
+    waiters : int
+        How many waited.
+    start, end : float
+        Seconds until all were waiting, and from their release to their end.
+    memory : int
+        Bytes by which the process had grown when all were waiting.
+    """
 
     waiters: int
     start: float
@@ -248,13 +258,11 @@ def waiting(count: int, calls: bool) -> dict[str, Waiting]:
         ("tasks", _calling_tasks, _bare_tasks),
     ):
         with executor(1) as pool:
-            job: Any = bare
-            if calls:
-                with service([0], held=True) as port:
-                    done = pool.submit(real, count, port).result(LIMIT)
-            else:
-                done = pool.submit(job, count).result(LIMIT)
-        found[name] = Waiting(*done)
+            if not calls:
+                found[name] = pool.submit(bare, count).result(LIMIT)
+                continue
+            with service([0], held=True) as port:
+                found[name] = pool.submit(real, count, port).result(LIMIT)
     return found
 
 
