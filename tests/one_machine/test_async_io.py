@@ -1,7 +1,7 @@
 """Waiting well: every way gives the serial answers; bounds hold by count."""
 
 import asyncio
-import gc
+import multiprocessing
 import socket
 import sys
 import threading
@@ -22,6 +22,7 @@ from parallel_ai.one_machine.async_io import (
     costs,
     failing,
     practice,
+    slow_service,
     tiny,
 )
 from parallel_ai.one_machine.processes import attempt, executor
@@ -107,6 +108,15 @@ def test_the_service_is_gone_after_its_block_even_on_an_error():
         raise KeyError
     with pytest.raises(OSError, match=r"refused|reset"):
         threads.ask(port, 0)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_the_service_starts_by_every_safe_method(method, monkeypatch):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system has no {method}")
+    monkeypatch.setattr(slow_service, "SAFE", method)
+    with async_io.service(LABELS) as port:
+        assert threads.ask(port, 1) == 8
 
 
 def test_a_service_that_cannot_start_is_an_error():
@@ -643,20 +653,16 @@ def test_a_task_that_nobody_holds_is_lost():
         seconds=LIMIT,
     )
     assert "Task was destroyed but it is pending" in output
-    assert gc.isenabled()
 
 
 # Blocking
 
 
 def test_a_blocking_call_stops_the_clock_and_a_thread_does_not():
-    """Counted in ticks, not in seconds: none can fall into a block."""
     gate = threading.Event()
-    ticks = {}
 
     async def blocks():
-        ticks["before"] = True
-        gate.wait(0.1)
+        assert not gate.wait(0.1)  # so long nobody can wake
 
     async def lets_go():
         loop = asyncio.get_running_loop()

@@ -57,7 +57,7 @@ from parallel_ai.one_machine.async_io.practice import (
     in_flight,
     once,
 )
-from parallel_ai.one_machine.async_io.service import (
+from parallel_ai.one_machine.async_io.slow_service import (
     Bucket,
     LabelService,
     Manner,

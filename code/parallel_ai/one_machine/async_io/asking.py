@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from parallel_ai.one_machine.async_io.service import LIMIT
+from parallel_ai.one_machine.async_io.slow_service import LIMIT
 from parallel_ai.one_machine.threads import map_serial, map_threads
 
 Item = TypeVar("Item")

@@ -19,7 +19,11 @@ from parallel_ai.one_machine.async_io.asking import (
     labels_threads,
     map_tasks,
 )
-from parallel_ai.one_machine.async_io.service import LIMIT, counts, service
+from parallel_ai.one_machine.async_io.slow_service import (
+    LIMIT,
+    counts,
+    service,
+)
 from parallel_ai.one_machine.processes import executor
 from parallel_ai.toolbox.datasets import load
 from parallel_ai.toolbox.stopwatch import Timing, compare

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Generator
 from contextlib import closing
 from typing import Any
 
-from parallel_ai.one_machine.async_io.service import LIMIT
+from parallel_ai.one_machine.async_io.slow_service import LIMIT
 
 Wish = float | socket.socket  # seconds to pass, or a socket to read from
 
