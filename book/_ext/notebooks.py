@@ -33,6 +33,7 @@ FOLDER = "parallel-python-for-ai"
 PROJECT_FILES = ("LICENSE", "README.md", "binder", "code", "pyproject.toml")
 GITHUB = re.compile(r"https://github\.com/([^/]+)/([^/]+)")
 MARK = "\ue000"  # stands for a cell between two parts of Markdown
+EDGES = re.compile(r"\A([> ]*\n)+|(\n[> ]*)+\Z")  # empty lines of a quotation
 MARKED = re.compile(f"^[> ]*{MARK}(\\d+){MARK}\\s*$", re.MULTILINE)
 INTRODUCTION = """\
 This notebook is [a page]({page}) of *Parallel Python for AI*. Numbers in the
@@ -55,8 +56,7 @@ if find_spec("parallel_ai") is None:
     subprocess.run(install, check=True)
     sys.path.insert(0, str(folder.resolve() / "code"))
 
-%load_ext autoreload
-%autoreload 2
+%load_ext parallel_ai.toolbox.edits
 print("The package's files:", Path(find_spec("parallel_ai").origin).parent)"""
 
 
@@ -132,8 +132,12 @@ class Writer(MarkdownTranslator):
 
     def _push_box(self, title: str) -> None:
         """Write an admonition as a quotation: no heading for a note."""
-        self._push_context(IndentContext("> "))
+        self._push_context(IndentContext("> ", empty=True))
         self.add(f"**{title.capitalize()}**", suffix_eol=2)
+
+    def visit_raw(self, node: nodes.raw) -> None:
+        """Leave out HTML that was written for the page."""
+        raise nodes.SkipNode
 
     def visit_caption(self, node: nodes.caption) -> None:
         """Write a caption in a paragraph of its own."""
@@ -165,7 +169,7 @@ class Writer(MarkdownTranslator):
         if fold:
             self.add("<details>", prefix_eol=2, suffix_eol=1)
             self.add("<summary>Solution</summary>", suffix_eol=2)
-        self._push_context(IndentContext("" if fold else "> "))
+        self._push_context(IndentContext("" if fold else "> ", empty=True))
 
     def depart_exercise_node(self, node: nodes.Element) -> None:
         """End it."""
@@ -260,8 +264,8 @@ def make_notebook(
     for place, part in enumerate(parts):
         if place % 2:
             cells.append(writer.cells[int(part)])
-        elif part.strip():
-            cells.append(new_markdown_cell(part.strip()))
+        elif text := EDGES.sub("", part).strip():
+            cells.append(new_markdown_cell(text))
     name = notebook_name(page.docname)
     values = {
         "page": writer.address,
