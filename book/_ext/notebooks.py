@@ -232,12 +232,16 @@ def launch_links(app: Sphinx, docname: str) -> dict[str, str]:
     return links
 
 
+def known_extras() -> list[str]:
+    """Names of the package's extras."""
+    text = (root().parents[1] / "pyproject.toml").read_text(encoding="utf8")
+    return list(tomllib.loads(text)["project"]["optional-dependencies"])
+
+
 def extras(name: str) -> str:
     """Extras of the package that the pages of a folder need."""
-    text = (root().parents[1] / "pyproject.toml").read_text(encoding="utf8")
-    known = tomllib.loads(text)["project"]["optional-dependencies"]
     part = Path(name).parent.name.replace("_", "-")
-    return ",".join(e for e in known if e in {part, "data"})
+    return ",".join(e for e in known_extras() if e in {part, "data"})
 
 
 def settle_repository(app: Sphinx, config: Any) -> None:
@@ -337,6 +341,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         app.setup_extension(extension)
     app.config.markdown_flavor = "github"  # one line a paragraph
     app.add_config_value("book_repository", "", "env", str)
+    app.add_config_value("book_extras", known_extras(), "env", list)
     app.connect("config-inited", settle_repository, priority=10)
     app.connect("doctree-resolved", write_notebook, priority=900)
     app.connect("build-finished", assemble_branch)
