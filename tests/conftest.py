@@ -23,6 +23,27 @@ SHARED_MEMORY = Path("/dev/shm")
 KEPT = ("resource_tracker", "forkserver", "semaphore_tracker")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what is too slow for every day."""
+    parser.addoption(
+        "--every-notebook",
+        action="store_true",
+        help="run each chapter's notebook in a fresh environment, too",
+    )
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave out what was not asked for; a small book stands in for it."""
+    if not config.getoption("--every-notebook"):
+        items[:] = [
+            item
+            for item in items
+            if not item.get_closest_marker("every_notebook")
+        ]
+
+
 def children() -> set[psutil.Process]:
     """Child processes, except those that Python itself keeps."""
     found = set()

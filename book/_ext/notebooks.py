@@ -31,6 +31,7 @@ from tags import tag
 BRANCH = "notebooks"
 FOLDER = "parallel-python-for-ai"
 PROJECT_FILES = ("LICENSE", "README.md", "binder", "code", "pyproject.toml")
+THEME_KNOWS = ("github", "gitlab", "bitbucket")  # by a part of the address
 GITHUB = re.compile(r"https://github\.com/([^/]+)/([^/]+)")
 MARK = "\ue000"  # stands for a cell between two parts of Markdown
 EDGES = re.compile(r"\A([> ]*\n)+|(\n[> ]*)+\Z")  # empty lines of a quotation
@@ -254,6 +255,8 @@ def settle_repository(app: Sphinx, config: Any) -> None:
     )
     config.book_repository = address.rstrip("/")
     options["repository_url"] = config.book_repository
+    if not any(host in address for host in THEME_KNOWS):
+        options.setdefault("repository_provider", "github")
     config.html_baseurl = config.html_baseurl or page_address(app, "")
 
 
