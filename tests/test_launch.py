@@ -1,8 +1,9 @@
 """What a reader launches: notebooks, links, environments, and what publishes.
 
 Every chapter's notebook is run from its first cell by ``pytest
-tests/test_launch.py --every-notebook``, which installs a lot; otherwise a
-small book stands for them, with the real extensions, toolbox and first cell.
+tests/test_launch.py --every-notebook -o faulthandler_timeout=600``, which
+installs a lot; otherwise a small book stands for them, with the real
+extensions, toolbox and first cell.
 """
 
 import ast
