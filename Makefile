@@ -1,5 +1,6 @@
 # `make` alone lists the verbs.
 PYTHON ?= python3
+PORT ?= 8000
 BIN := .venv/bin
 READY := .venv/ready
 .DEFAULT_GOAL := help
@@ -23,15 +24,20 @@ book: $(READY)  ## execute what is stale and build the book into _build/html
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest
 
-serve: book  ## build the book and serve it at http://127.0.0.1:8000
-	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+serve: book  ## build the book and serve it at http://127.0.0.1:8000 (PORT=…)
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
 notebooks: book  ## build the book and its launchable notebooks
 	@echo "Notebooks: _build/notebooks"
 
 lab: notebooks  ## open JupyterLab with your copies of the chapters, in lab/
-	@mkdir -p lab && cp -Rn _build/notebooks/. lab/
-	@$(BIN)/jupyter lab --notebook-dir=lab
+	@cd _build/html/notebooks && find . -name "*.ipynb" | while read -r name; do \
+	  mine="$(CURDIR)/lab/$$name"; \
+	  if cmp -s "$$name" "$$mine"; then continue; fi; \
+	  if test -e "$$mine"; then echo "Kept as it is: $$mine"; else \
+	    mkdir -p "$$(dirname "$$mine")" && cp "$$name" "$$mine" || exit 1; fi; \
+	done
+	@$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 --ServerApp.root_dir=lab
 
 check: $(READY)  ## lint, format, types, links inside the book
 	@$(BIN)/ruff check .

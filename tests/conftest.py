@@ -1,6 +1,8 @@
 """No test may leave anything behind: a leak fails the test that made it."""
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +15,33 @@ import pytest
 hypothesis.settings.register_profile("book", deadline=None)
 hypothesis.settings.load_profile("book")
 
+ROOT = Path(__file__).parents[1]
 SECONDS = 5
+BUILD_SECONDS = 1800  # a cold book executes every chapter
 SHARED_MEMORY = Path("/dev/shm")
 # Helpers that Python starts once and keeps until it ends.
 KEPT = ("resource_tracker", "forkserver", "semaphore_tracker")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what is too slow for every day."""
+    parser.addoption(
+        "--every-notebook",
+        action="store_true",
+        help="run each chapter's notebook in a fresh environment, too",
+    )
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave out what was not asked for; a small book stands in for it."""
+    if not config.getoption("--every-notebook"):
+        items[:] = [
+            item
+            for item in items
+            if not item.get_closest_marker("every_notebook")
+        ]
 
 
 def children() -> set[psutil.Process]:
@@ -58,3 +83,25 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     environment["PYTEST_CURRENT_TEST"] = os.environ["PYTEST_CURRENT_TEST"]
     assert dict(os.environ) == environment, "environment variables changed"
     assert Path.cwd() == folder, "working folder changed"
+
+
+@pytest.fixture(scope="session")
+def built_book() -> Path:
+    """``Path`` of the folder ``_build/html``, built with what is there now.
+
+    ``built_book / "index.html"`` is the first page, ``built_book /
+    "notebooks"`` holds the notebooks to download, ``built_book.parent /
+    "notebooks"`` the branch that is launched.  Plain ``jupyter-book build .``
+    in the repository: a fresh book executes nothing, so this takes seconds.
+    Builds wait for one another, so several workers may ask for it.
+    """
+    done = subprocess.run(
+        [Path(sys.executable).with_name("jupyter-book"), "build", "."],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return ROOT / "_build" / "html"

@@ -39,7 +39,13 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from traitlets.config import Config
 
-from fingerprint import Reader, UnknownDependency, digest, installed
+from fingerprint import (
+    Reader,
+    UnknownDependency,
+    digest,
+    installed,
+    text_of,
+)
 from parallel_ai.toolbox import machine
 from parallel_ai.toolbox.memory import ChildrenPeak
 from parallel_ai.toolbox.stopwatch import readable_bytes
@@ -49,6 +55,8 @@ SHOWN_SECONDS = 0.5
 SOCKET_PATH = 80
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 KERNELSPEC = re.compile(r"^kernelspec:\n +name: (\S+)$", re.MULTILINE)
+# What the foot tells; outputs from before one of these was told are stale.
+PROVENANCE = {"when", "seconds", "memory", "machine", "versions"}
 SETTINGS = (
     "nb_execution_allow_errors",
     "nb_execution_in_temp",
@@ -221,7 +229,7 @@ def recall(cache: Any, page: Page, records: dict[str, NbCacheRecord]) -> None:
     that differ in those alone are filed again under the new key.
     """
     record = records.get(page.fingerprint)
-    if record is None:
+    if record is None or PROVENANCE - record.data["executed"].keys():
         return
     folder = cache.path / "executed" / record.hashkey
     try:
@@ -431,9 +439,16 @@ def summarise(app: Sphinx, error: Exception | None) -> None:
     book.lock.release()
 
 
+def extensions() -> str:
+    """Digest of our extensions: an edit of one renders every page again."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return digest([[path.name, text_of(path)] for path in files])
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx; needs ``fresh_package``, the package of the book."""
     app.add_config_value("fresh_package", "parallel_ai", "env", str)
+    app.add_config_value("fresh_extensions", extensions(), "env", str)
     app.connect("config-inited", lock_build, priority=100)
     app.connect("builder-inited", execute_stale, priority=900)
     app.connect("env-get-outdated", changed_outputs)

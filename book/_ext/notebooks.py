@@ -31,8 +31,10 @@ from tags import tag
 BRANCH = "notebooks"
 FOLDER = "parallel-python-for-ai"
 PROJECT_FILES = ("LICENSE", "README.md", "binder", "code", "pyproject.toml")
+THEME_KNOWS = ("github", "gitlab", "bitbucket")  # by a part of the address
 GITHUB = re.compile(r"https://github\.com/([^/]+)/([^/]+)")
 MARK = "\ue000"  # stands for a cell between two parts of Markdown
+EDGES = re.compile(r"\A([> ]*\n)+|(\n[> ]*)+\Z")  # empty lines of a quotation
 MARKED = re.compile(f"^[> ]*{MARK}(\\d+){MARK}\\s*$", re.MULTILINE)
 INTRODUCTION = """\
 This notebook is [a page]({page}) of *Parallel Python for AI*. Numbers in the
@@ -55,8 +57,7 @@ if find_spec("parallel_ai") is None:
     subprocess.run(install, check=True)
     sys.path.insert(0, str(folder.resolve() / "code"))
 
-%load_ext autoreload
-%autoreload 2
+%load_ext parallel_ai.toolbox.edits
 print("The package's files:", Path(find_spec("parallel_ai").origin).parent)"""
 
 
@@ -132,8 +133,12 @@ class Writer(MarkdownTranslator):
 
     def _push_box(self, title: str) -> None:
         """Write an admonition as a quotation: no heading for a note."""
-        self._push_context(IndentContext("> "))
+        self._push_context(IndentContext("> ", empty=True))
         self.add(f"**{title.capitalize()}**", suffix_eol=2)
+
+    def visit_raw(self, node: nodes.raw) -> None:
+        """Leave out HTML that was written for the page."""
+        raise nodes.SkipNode
 
     def visit_caption(self, node: nodes.caption) -> None:
         """Write a caption in a paragraph of its own."""
@@ -165,7 +170,7 @@ class Writer(MarkdownTranslator):
         if fold:
             self.add("<details>", prefix_eol=2, suffix_eol=1)
             self.add("<summary>Solution</summary>", suffix_eol=2)
-        self._push_context(IndentContext("" if fold else "> "))
+        self._push_context(IndentContext("" if fold else "> ", empty=True))
 
     def depart_exercise_node(self, node: nodes.Element) -> None:
         """End it."""
@@ -228,12 +233,16 @@ def launch_links(app: Sphinx, docname: str) -> dict[str, str]:
     return links
 
 
+def known_extras() -> list[str]:
+    """Names of the package's extras."""
+    text = (root().parents[1] / "pyproject.toml").read_text(encoding="utf8")
+    return list(tomllib.loads(text)["project"]["optional-dependencies"])
+
+
 def extras(name: str) -> str:
     """Extras of the package that the pages of a folder need."""
-    text = (root().parents[1] / "pyproject.toml").read_text(encoding="utf8")
-    known = tomllib.loads(text)["project"]["optional-dependencies"]
     part = Path(name).parent.name.replace("_", "-")
-    return ",".join(e for e in known if e in {part, "data"})
+    return ",".join(e for e in known_extras() if e in {part, "data"})
 
 
 def settle_repository(app: Sphinx, config: Any) -> None:
@@ -246,6 +255,8 @@ def settle_repository(app: Sphinx, config: Any) -> None:
     )
     config.book_repository = address.rstrip("/")
     options["repository_url"] = config.book_repository
+    if not any(host in address for host in THEME_KNOWS):
+        options.setdefault("repository_provider", "github")
     config.html_baseurl = config.html_baseurl or page_address(app, "")
 
 
@@ -260,8 +271,8 @@ def make_notebook(
     for place, part in enumerate(parts):
         if place % 2:
             cells.append(writer.cells[int(part)])
-        elif part.strip():
-            cells.append(new_markdown_cell(part.strip()))
+        elif text := EDGES.sub("", part).strip():
+            cells.append(new_markdown_cell(text))
     name = notebook_name(page.docname)
     values = {
         "page": writer.address,
@@ -333,6 +344,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         app.setup_extension(extension)
     app.config.markdown_flavor = "github"  # one line a paragraph
     app.add_config_value("book_repository", "", "env", str)
+    app.add_config_value("book_extras", known_extras(), "env", list)
     app.connect("config-inited", settle_repository, priority=10)
     app.connect("doctree-resolved", write_notebook, priority=900)
     app.connect("build-finished", assemble_branch)
