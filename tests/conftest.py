@@ -1,5 +1,6 @@
 """No test may leave anything behind: a leak fails the test that made it."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -21,6 +22,9 @@ BUILD_SECONDS = 1800  # a cold book executes every chapter
 SHARED_MEMORY = Path("/dev/shm")
 # Helpers that Python starts once and keeps until it ends.
 KEPT = ("resource_tracker", "forkserver", "semaphore_tracker")
+# Ended by the fixture that started it, with the browser below it, which
+# starts and ends helpers as it likes.
+DRIVER = "playwright/driver"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +57,8 @@ def children() -> set[psutil.Process]:
             helper = any(word in command for word in KEPT)
             if helper and child.ppid() == os.getpid():
                 continue
+            if any(driven(process) for process in child.parents()):
+                continue
             if child.status() != psutil.STATUS_ZOMBIE:
                 found.add(child)
         except psutil.NoSuchProcess:
@@ -60,11 +66,28 @@ def children() -> set[psutil.Process]:
     return found
 
 
+def driven(process: psutil.Process) -> bool:
+    """Is this the program that drives the browser?"""
+    return DRIVER in Path(*process.cmdline()[:1]).as_posix()
+
+
 def shared_memory() -> set[str]:
     """Blocks of shared memory of this kind of program."""
     if not SHARED_MEMORY.is_dir():
         return set()
     return {p.name for p in SHARED_MEMORY.iterdir() if p.name[:4] == "psm_"}
+
+
+def used_by_others(block: str) -> bool:
+    """Does a program that no test started use the block of shared memory?"""
+    own = {os.getpid(), *(child.pid for child in children())}
+    others = set(psutil.pids()) - own
+    maps = (Path(f"/proc/{pid}/maps") for pid in others)
+    for path in maps:
+        with contextlib.suppress(OSError):  # ended, or another user's
+            if f"{SHARED_MEMORY / block}" in path.read_text():
+                return True
+    return not (SHARED_MEMORY / block).exists()  # gone meanwhile
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +102,8 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     for thread in set(threading.enumerate()) - threads:
         thread.join(SECONDS)
         assert not thread.is_alive(), f"thread left: {thread.name}"
-    assert shared_memory() <= blocks, "shared memory left"
+    left = {b for b in shared_memory() - blocks if not used_by_others(b)}
+    assert not left, f"shared memory left: {left}"
     environment["PYTEST_CURRENT_TEST"] = os.environ["PYTEST_CURRENT_TEST"]
     assert dict(os.environ) == environment, "environment variables changed"
     assert Path.cwd() == folder, "working folder changed"

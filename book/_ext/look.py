@@ -12,18 +12,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.writers.html5 import HTML5Translator
 
 from fingerprint import digest, text_of
 
 UNUSED = ("sphinx_thebe", "sphinx_comments")
+UNUSED_STYLES = ("sphinx-thebe",)  # never copied once thebe is taken out
 
 
 def settle_theme(app: Sphinx, config: Any) -> None:
     """Set what Jupyter Book's own file has no name for."""
     config.html_theme_options.setdefault("navbar_persistent", [])
     config.html_context.setdefault("default_mode", "auto")
+    config.html_use_index = False  # this book defines no entries for one
 
 
 def disconnect_unused(app: Sphinx, config: Any) -> None:
@@ -32,6 +36,8 @@ def disconnect_unused(app: Sphinx, config: Any) -> None:
         for listener in list(listeners):
             if listener.handler.__module__.startswith(UNUSED):
                 listeners.remove(listener)
+    styles = app.registry.css_files
+    styles[:] = [s for s in styles if not s[0].startswith(UNUSED_STYLES)]
 
 
 def restyled(app: Sphinx, env: BuildEnvironment) -> set[str]:
@@ -44,9 +50,26 @@ def restyled(app: Sphinx, env: BuildEnvironment) -> set[str]:
     return set() if before in (None, now) else set(env.found_docs)
 
 
+def visit_citation(translator: HTML5Translator, node: nodes.citation) -> None:
+    """Write an entry of the references as what it is, an item of a list.
+
+    The role that docutils writes is deprecated and not allowed there.
+    """
+    HTML5Translator.visit_citation(translator, node)
+    start = translator.body.pop()
+    translator.body.append(start.replace("doc-biblioentry", "listitem"))
+
+
+def depart_citation(translator: HTML5Translator, node: nodes.citation) -> None:
+    """Write its end."""
+    HTML5Translator.depart_citation(translator, node)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("config-inited", settle_theme, priority=100)
     app.connect("config-inited", disconnect_unused, priority=100)
     app.connect("env-updated", restyled)
+    entry = (visit_citation, depart_citation)
+    app.add_node(nodes.citation, override=True, html=entry)
     return {"version": "1", "env_version": 1, "parallel_read_safe": True}
