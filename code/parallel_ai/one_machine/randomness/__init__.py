@@ -49,7 +49,6 @@ from parallel_ai.one_machine.randomness.teams import (
     keep_task,
 )
 from parallel_ai.one_machine.randomness.traps import (
-    SOURCES,
     coverage_model,
     covered,
     different,
@@ -62,7 +61,6 @@ from parallel_ai.one_machine.randomness.traps import (
 
 __all__ = [
     "MACHINES",
-    "SOURCES",
     "Hasher",
     "at",
     "bootstrap",

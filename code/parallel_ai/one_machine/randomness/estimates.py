@@ -96,7 +96,7 @@ def late_exactly(
     convolution of their distributions.
     """
     lowest = int(delays.min())
-    one = np.bincount(delays - lowest) / len(delays)
+    one = np.bincount(delays.astype(np.int64) - lowest) / len(delays)
     total = one
     for _ in range(flights - 1):
         total = np.convolve(total, one)

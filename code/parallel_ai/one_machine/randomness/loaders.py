@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from parallel_ai.one_machine.processes import LIMIT, start_context
 from parallel_ai.one_machine.randomness.counters import at
+from parallel_ai.one_machine.randomness.seeding import stream
 
 # What torch itself uses where nothing is said; see `Processes` for risks.
 METHOD = (
@@ -50,7 +51,7 @@ def reseed(worker: int) -> None:
     """
     info: Any = get_worker_info()
     base = info.seed - worker
-    info.dataset.rng = np.random.default_rng([base, worker])
+    info.dataset.rng = stream(base, worker)
 
 
 class Careful(Careless):
@@ -120,6 +121,6 @@ def strictly(operation: Callable[[], Any]) -> str:
     try:
         return f"allowed: {operation()}"
     except RuntimeError as error:
-        return f"refused: {str(error).partition('.')[0]}"
+        return f"refused: {str(error).partition(',')[0]}"
     finally:
         torch.use_deterministic_algorithms(before)

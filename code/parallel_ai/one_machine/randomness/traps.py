@@ -1,7 +1,7 @@
 """The same numbers twice: where that comes from, and what it costs."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import Any
 
@@ -18,19 +18,17 @@ from parallel_ai.one_machine.randomness.teams import in_workers
 
 RNG = np.random.default_rng(2013)  # as one sees it at the top of a module
 
-SOURCES: dict[str, Callable[[int], float]] = {
-    "random.random()": lambda _: random.random(),  # noqa: S311
-    "np.random.random()": lambda _: np.random.random(),
-    "RNG at the module's top": lambda _: RNG.random(),
-    "default_rng(0)": lambda _: np.random.default_rng(0).random(),
-    "default_rng()": lambda _: np.random.default_rng().random(),
-    "stream(0, worker)": lambda worker: stream(0, worker).random(),
-}
-
 
 def first_numbers(worker: int) -> dict[str, float]:
     """Draw a first number from each source, as this worker would."""
-    return {name: draw(worker) for name, draw in SOURCES.items()}
+    return {
+        "random.random()": random.random(),  # noqa: S311
+        "np.random.random()": np.random.random(),
+        "RNG at the module's top": RNG.random(),
+        "default_rng(0)": np.random.default_rng(0).random(),
+        "default_rng()": np.random.default_rng().random(),
+        "stream(0, worker)": stream(0, worker).random(),
+    }
 
 
 def different(workers: int, method: str = SAFE) -> dict[str, int]:
@@ -43,15 +41,14 @@ def different(workers: int, method: str = SAFE) -> dict[str, int]:
     """
     first_numbers(0)  # the parent has drawn before, as most have
     drawn = in_workers(first_numbers, [(i,) for i in range(workers)], method)
-    return {name: len({one[name] for one in drawn}) for name in SOURCES}
+    return {name: len({one[name] for one in drawn}) for name in drawn[0]}
 
 
 def repeated(seeds: Iterable[Any]) -> int:
     """Count the streams that somebody else of the list uses too."""
-    words = [
-        tuple(np.random.SeedSequence(seed).generate_state(4)) for seed in seeds
-    ]
-    return len(words) - len(set(words))
+    sequences = [np.random.SeedSequence(seed) for seed in seeds]
+    states = [tuple(s.generate_state(4)) for s in sequences]
+    return len(states) - len(set(states))
 
 
 def journeys_by(
