@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from parallel_ai.toolbox.prose import glue
 
 
@@ -29,11 +31,30 @@ def test_in_a_notebook_it_sends_what_myst_nb_reads(monkeypatch):
     glue("rate", 3.5)
     [(data, how)] = sent
     prefix = "application/papermill.record/"
-    assert data == {prefix + "text/plain": "3.5"}
+    assert data == {prefix + "text/plain": "'3.5'"}
     assert how["raw"]
     assert how["metadata"] == {
         "scrapbook": {"name": "rate", "mime_prefix": prefix}
     }
+
+
+@pytest.mark.parametrize(
+    "text", ["12.3 ms", "1,000", "0.10", "1_000", "it's", 'a "b"', "[1]", ""]
+)
+def test_the_text_arrives_as_it_was(monkeypatch, text):
+    import IPython.core.getipython
+    from myst_nb.core.variables import format_plain_text
+
+    monkeypatch.setattr(
+        IPython.core.getipython, "get_ipython", lambda: object()
+    )
+    sent = []
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, **_: sent.append(data)
+    )
+    glue("name", text)
+    [quoted] = sent[0].values()
+    assert format_plain_text(quoted, "") == text
 
 
 def test_myst_nb_finds_it():

@@ -30,7 +30,8 @@ def glue(name: str, text: object) -> None:
         return
     prefix = "application/papermill.record/"
     display(
-        {prefix + "text/plain": str(text)},
+        # Quoted: MyST-NB would read 1,000 as a pair of numbers.
+        {prefix + "text/plain": repr(str(text))},
         raw=True,
         metadata={"scrapbook": {"name": name, "mime_prefix": prefix}},
     )
