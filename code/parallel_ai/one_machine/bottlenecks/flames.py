@@ -17,10 +17,13 @@ def simplify(stack: Stack) -> Stack:
     """Keep our own frames, and one for each visit to a library.
 
     ``read_csv (pandas/io/parsers/readers.py)`` and all that it calls inside
-    of pandas becomes ``[pandas]``.
+    of pandas becomes ``[pandas]``; an import, with all that it runs,
+    ``[import]``.
     """
     frames: list[str] = []
     for frame in stack:
+        if "<frozen importlib" in frame:
+            return (*frames, "[import]")
         if OURS.search(frame):
             name = re.sub(r" \([^()]*\)$", "", frame)
         else:

@@ -1,6 +1,5 @@
 """A program that hangs: who waits, and where."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -42,6 +41,7 @@ def deadlocked() -> str:
         + "\n    faulthandler.register(signal.SIGUSR1, all_threads=True)"
         + "\nif __import__('sys').platform == 'linux':"
         + "\n    CDLL(None).prctl(0x59616D61, c_ulong(-1), 0, 0, 0)"
+        + "\nprint('ready', file=__import__('sys').stderr, flush=True)"
         + "\ndeadlock()\n"
     )
 
@@ -120,27 +120,44 @@ def stuck(
     raise TimeoutError(f"still moving after {LIMIT:g} s")
 
 
-def ask_traceback(child: "subprocess.Popen[str]") -> str:
-    """Send SIGUSR1 to a program that has `faulthandler` registered for it.
+def ask_traceback(child: "subprocess.Popen[str]", pause: float = 0.2) -> str:
+    """Ask a program by SIGUSR1 where it is, until two answers agree.
 
-    The main thread comes last in the answer, and its module last of all.
+    Parameters
+    ----------
+    child : Popen
+        Has registered `faulthandler` for the signal, and has then written
+        one line to its standard error, to say so.
+    pause : float
+        Seconds from one question to the next.
 
     Raises
     ------
     EOFError
         The program ended, or did not answer in time and was killed.
     """
-    answer = cast(IO[str], child.stderr)
     alarm = threading.Timer(LIMIT, child.kill)
     alarm.start()
     try:
-        os.kill(child.pid, signal.SIGUSR1)
-        lines = []
-        for line in answer:
-            lines.append(line)
-            if "<module>" in line:
-                return tidy("".join(lines))
-        raise EOFError("the program ended before it had answered")
+        errors = cast(IO[str], child.stderr)
+        errors.readline()
+        before, answer = "", _answer(child, errors)
+        while answer != before:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(pause)
+            before, answer = answer, _answer(child, errors)
+        return tidy(answer)
     finally:
         alarm.cancel()
         alarm.join()
+
+
+def _answer(child: "subprocess.Popen[str]", errors: IO[str]) -> str:
+    """Send the signal once; the main thread's module ends the answer."""
+    child.send_signal(signal.SIGUSR1)
+    lines: list[str] = []
+    for line in errors:
+        lines.append(line)
+        if "<module>" in line:
+            return "".join(lines)
+    raise EOFError("the program ended before it had answered")

@@ -82,7 +82,7 @@ def unfold(text: str) -> Counter[Stack]:
     stacks: Counter[Stack] = Counter()
     for line in text.splitlines():
         frames, _, times = line.rpartition(" ")
-        frames = re.sub(r'(process \d+):"(?:[^";]*)"', r"\1", frames)
+        frames = re.sub(r'(process \d+):".*?"(?=;|$)', r"\1", frames)
         stacks[tuple(frames.split(";"))] += int(times)
     return stacks
 
@@ -136,7 +136,8 @@ def _run(arguments: Sequence[str], seconds: float) -> str:
         raise NotAllowed(_cure())
     if child.returncode:
         raise subprocess.CalledProcessError(child.returncode, command, output)
-    lines = output.splitlines(keepends=True)
+    plain = re.sub(r"\x1b\[[\d;]*m", "", output)  # no colours
+    lines = plain.splitlines(keepends=True)
     return "".join(x for x in lines if not x.startswith(CHATTER)).strip()
 
 
