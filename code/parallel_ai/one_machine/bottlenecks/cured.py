@@ -102,7 +102,7 @@ def sums_of(
     table = features(read_once([file]))
     groups = table.groupby(KEYS)
     sums = groups[["late", "arr_delay", "speed"]].sum()
-    return sums.assign(flights=groups.size())
+    return sums.astype(float).assign(flights=groups.size())
 
 
 def merge_sums(months: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -116,8 +116,8 @@ def why_not() -> str:
 
 def _run(arguments: Sequence[str], seconds: float) -> str:
     """Run py-spy; return what it, or the program below it, printed."""
-    here = Path(sysconfig.get_path("scripts"), "py-spy")
-    command = shutil.which(here) or shutil.which("py-spy")
+    here = sysconfig.get_path("scripts")
+    command = shutil.which("py-spy", path=here) or shutil.which("py-spy")
     if command is None:
         raise NotAllowed("py-spy is not installed: pip install py-spy")
     child = subprocess.Popen(  # noqa: S603
@@ -133,7 +133,7 @@ def _run(arguments: Sequence[str], seconds: float) -> str:
         _end(child)
         raise
     if child.returncode and "elevated permissions" in output:
-        raise NotAllowed(_cure())
+        raise NotAllowed(_cure(sys.platform))
     if child.returncode:
         raise subprocess.CalledProcessError(child.returncode, command, output)
     plain = re.sub(r"\x1b\[[\d;]*m", "", output)  # no colours
@@ -154,11 +154,11 @@ def _end(child: "subprocess.Popen[str]") -> None:
     child.communicate()
 
 
-def _cure() -> str:
-    """Say what this system needs before py-spy may look."""
-    if sys.platform == "darwin":
+def _cure(system: str) -> str:
+    """Say what a system needs before py-spy may look."""
+    if system == "darwin":
         return "macOS lets only root look into processes: use sudo."
-    if sys.platform == "win32":
+    if system == "win32":
         return "Windows refused: run as the same user, or as administrator."
     return (
         "Linux refused. In a container, start it with --cap-add=SYS_PTRACE; "
