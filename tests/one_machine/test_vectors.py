@@ -332,7 +332,7 @@ def test_the_comparison_names_its_ways_and_its_limit(monkeypatch, torch):
         )
     elif not means.importlib.util.find_spec("torch"):
         pytest.skip("torch is not installed")
-    monkeypatch.setattr(machine, "memory", lambda: 32 * 1000)
+    monkeypatch.setattr(machine, "memory", lambda: 40 * 1000)
     monkeypatch.setattr(means, "read_bandwidth", lambda: 8e9)
     monkeypatch.setattr(
         means, "load", lambda name: {"train_images": grey(9, 28, 28)}

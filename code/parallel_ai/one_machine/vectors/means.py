@@ -93,7 +93,7 @@ def mean_comparison() -> dict[str, Timing | float]:
     many bytes and do nothing else.
     """
     bandwidth = read_bandwidth()
-    count = min(100_000_000, machine.memory() // 32)
+    count = min(100_000_000, machine.memory() // 40)
     pixels = load("fashion-mnist")["train_images"]
     values = np.resize(pixels, count) / 255
     ways: dict[str, Callable[[], Any]] = {
