@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from parallel_ai.one_machine import vectors
-from parallel_ai.one_machine.processes import attempt, executor
+from parallel_ai.one_machine.processes import attempt
 from parallel_ai.one_machine.vectors import lines, means, practice
 from parallel_ai.toolbox import datasets, machine
 from parallel_ai.toolbox.exercises import EXERCISES, starter, verdict
@@ -468,13 +468,6 @@ def test_a_fork_after_openmp_is_ended_by_its_library():
         assert "child -15" in output
     else:
         assert "child 0" in output
-
-
-def test_workers_that_start_afresh_are_not():
-    vectors.mean_parallel(np.ones(10))
-    with executor(1) as pool:
-        future = pool.submit(vectors.mean_parallel, np.ones(10))
-        assert future.result(LIMIT) == 1
 
 
 # Exercises
