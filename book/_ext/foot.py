@@ -84,9 +84,8 @@ def table(app: Sphinx, docname: str) -> nodes.table:
     rows = []
     for name, page in app.fresh.pages.items():  # type: ignore[attr-defined]
         title = app.env.titles[name].astext()
-        link = nodes.reference(
-            "", title, refuri=app.builder.get_relative_uri(docname, name)
-        )
+        address = app.builder.get_relative_uri(docname, name)
+        link = nodes.reference("", title, refuri=address, internal=True)
         cells = [when(page.executed), f"{page.executed['seconds']:.1f} s"]
         rows.append([link, *map(nodes.Text, [*cells, where(page.executed)])])
     head = list(map(nodes.Text, ["Page", "Executed", "In", "On"]))
@@ -94,7 +93,7 @@ def table(app: Sphinx, docname: str) -> nodes.table:
     group += [nodes.colspec(colwidth=width) for width in (20, 20, 10, 50)]
     group += nodes.thead("", row(head))
     group += nodes.tbody("", *map(row, rows))
-    return nodes.table("", group)
+    return nodes.table("", group, classes=["executions"])
 
 
 def row(cells: list[nodes.Node]) -> nodes.row:

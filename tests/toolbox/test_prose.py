@@ -38,41 +38,27 @@ def test_in_a_notebook_it_sends_what_myst_nb_reads(monkeypatch):
     }
 
 
-@pytest.mark.parametrize(
-    "text", ["12.3 ms", "1,000", "0.10", "1_000", "it's", 'a "b"', "[1]", ""]
-)
-def test_the_text_arrives_as_it_was(monkeypatch, text):
+@pytest.mark.parametrize("text", ["12.3 ms", "12,345", "1.50", "it's", "[1]"])
+def test_myst_nb_finds_it_and_shows_it_as_it_was(monkeypatch, text):
     import IPython.core.getipython
+    import nbformat
     from myst_nb.core.variables import format_plain_text
+    from myst_nb.ext.glue import extract_glue_data_cell
 
     monkeypatch.setattr(
         IPython.core.getipython, "get_ipython", lambda: object()
     )
-    sent = []
+    outputs = []
     monkeypatch.setattr(
-        "IPython.display.display", lambda data, **_: sent.append(data)
-    )
-    glue("name", text)
-    [quoted] = sent[0].values()
-    assert format_plain_text(quoted, "") == text
-
-
-def test_myst_nb_finds_it():
-    import nbformat
-    from myst_nb.ext.glue import extract_glue_data_cell
-
-    prefix = "application/papermill.record/"
-    cell = nbformat.v4.new_code_cell(
-        outputs=[
+        "IPython.display.display",
+        lambda data, metadata, **how: outputs.append(
             nbformat.v4.new_output(
-                "display_data",
-                data={prefix + "text/plain": "12.3 ms"},
-                metadata={
-                    "scrapbook": {"name": "rate", "mime_prefix": prefix}
-                },
+                "display_data", data=data, metadata=metadata
             )
-        ]
+        ),
     )
+    glue("rate", text)
+    cell = nbformat.v4.new_code_cell(outputs=outputs)
     [(name, output)] = extract_glue_data_cell(cell)
     assert name == "rate"
-    assert output["data"] == {"text/plain": "12.3 ms"}
+    assert format_plain_text(output["data"]["text/plain"], "") == text

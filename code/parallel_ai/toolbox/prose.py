@@ -20,6 +20,8 @@ def glue(name: str, text: object) -> None:
     The same message that `myst_nb.glue` sends
     (https://myst-nb.readthedocs.io/en/latest/render/glue.html), without
     importing Sphinx into every kernel and without needing MyST-NB in Colab.
+    MyST-NB reads a text without quotes as a Python literal, so that 12,345
+    would become a pair and 1.50 lose its zero.
     """
     if "IPython" not in sys.modules:
         return
@@ -30,7 +32,6 @@ def glue(name: str, text: object) -> None:
         return
     prefix = "application/papermill.record/"
     display(
-        # Quoted: MyST-NB would read 1,000 as a pair of numbers.
         {prefix + "text/plain": repr(str(text))},
         raw=True,
         metadata={"scrapbook": {"name": name, "mime_prefix": prefix}},
