@@ -35,14 +35,17 @@ def deadlocked() -> str:
 
     return (
         Path(locks.__file__).read_text("utf-8")
-        + "\nimport faulthandler, signal"
-        + "\nfrom ctypes import CDLL, c_ulong"
-        + "\nif hasattr(faulthandler, 'register'):"
-        + "\n    faulthandler.register(signal.SIGUSR1, all_threads=True)"
-        + "\nif __import__('sys').platform == 'linux':"
-        + "\n    CDLL(None).prctl(0x59616D61, c_ulong(-1), 0, 0, 0)"
-        + "\nprint('ready', file=__import__('sys').stderr, flush=True)"
-        + "\ndeadlock()\n"
+        + """
+import faulthandler, signal, sys
+from ctypes import CDLL, c_ulong
+
+if sys.platform == "linux":  # PR_SET_PTRACER, PR_SET_PTRACER_ANY
+    CDLL(None).prctl(0x59616D61, c_ulong(-1), 0, 0, 0)
+if hasattr(faulthandler, "register"):
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+print("ready", file=sys.stderr, flush=True)
+deadlock()
+"""
     )
 
 
