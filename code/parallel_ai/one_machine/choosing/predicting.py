@@ -35,7 +35,8 @@ class Way:
         """Write it for a figure."""
         if self.kind == "serial":
             return "serial"
-        return f"{self.workers} {self.kind}" + ", at hand" * self.at_hand
+        age = {"threads": "", "processes": "kept " if self.at_hand else "new "}
+        return f"{self.workers} {age[self.kind]}{self.kind}"
 
 
 @dataclass(frozen=True)
