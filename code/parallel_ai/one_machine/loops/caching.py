@@ -86,7 +86,7 @@ def cached(
     function: Callable[..., Any],
     helpers: Sequence[Callable[..., Any]] = (),
 ) -> Callable[..., Any]:
-    """Keep a function's results by its arguments, its source and its helpers'.
+    """Keep results by arguments, source, and the source of helpers.
 
     Other than ``memory.cache(function)`` it sees when a helper was edited,
     and keeps the results of older versions, which come back with the code.

@@ -90,7 +90,7 @@ def loop_parallel(
         return Parallel(workers, **options)(calls)
     team = Parallel(workers, return_as="generator", **options)
     total = len(items) if isinstance(items, Sized) else None
-    return list(tqdm(team(calls), total=total))
+    return list(tqdm(team(calls), total=total, mininterval=1))
 
 
 def dismiss() -> None:

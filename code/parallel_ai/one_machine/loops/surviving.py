@@ -89,8 +89,14 @@ from parallel_ai.one_machine.loops import die_with
 
 cure = {"initializer": die_with, "initargs": (os.getpid(),)}
 team = Parallel(2, return_as="generator", **cure if sys.argv[1] else {})
-next(team(delayed(abs)(i) for i in range(100)))
-print(*[c.pid for c in psutil.Process().children()], flush=True)
+results = team(delayed(abs)(i) for i in range(100))
+next(results)
+started = [
+    child.pid
+    for child in psutil.Process().children()
+    if not any("resource_tracker" in word for word in child.cmdline())
+]
+print(*started, flush=True)
 psutil.Process().kill()
 """
 
