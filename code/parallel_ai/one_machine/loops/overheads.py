@@ -1,0 +1,74 @@
+"""What a task costs beside its work, for five ways to run a loop."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import repeat
+
+from parallel_ai.one_machine.loops.delays import loop_parallel, loop_serial
+from parallel_ai.one_machine.processes import SAFE, executor, start_context
+from parallel_ai.toolbox import machine
+from parallel_ai.toolbox.stopwatch import Timing, compare, measure
+
+
+def count_to(number: int) -> int:
+    """Count, one by one, in pure Python, holding the GIL.
+
+    A task that waited for a clock instead would seem to run in parallel
+    even where it takes turns: the clock goes on for those that wait.
+    """
+    count = 0
+    for _ in repeat(None, number):
+        count += 1
+    return count
+
+
+def count_lasting(seconds: float) -> int:
+    """How far `count_to` counts in so many seconds, undisturbed."""
+    far = 100_000
+    return max(1, round(seconds * far / min(measure(count_to, far).seconds)))
+
+
+def overhead(
+    seconds: float, tasks: int, workers: int | None = None, repeats: int = 5
+) -> dict[str, Timing | float]:
+    """Time a loop of equal tasks in five ways, and give its limit.
+
+    All workers are started and have worked before the clock runs.
+
+    Parameters
+    ----------
+    seconds : float
+        Work of a task.
+    workers : int, optional
+        One for each CPU by default, at least 2.
+
+    Returns
+    -------
+    dict
+        Timings of the whole loop, the serial one first, then the limit in
+        seconds: the serial time divided by the CPUs.
+    """
+    cpus = machine.cpus()
+    workers = workers or max(2, cpus)
+    items = [count_lasting(seconds)] * tasks
+    chunk = -(-tasks // (4 * workers))  # what Pool.map chooses by itself
+    loop = partial(loop_parallel, count_to, items, workers)
+    with (
+        executor(workers) as team,
+        start_context(SAFE).Pool(workers) as pool,
+    ):
+        ways: dict[str, Callable[[], list[int]]] = {
+            "serial": partial(loop_serial, count_to, items),
+            "joblib, loky": partial(loop, backend="loky"),
+            "joblib, threading": partial(loop, backend="threading"),
+            "ProcessPoolExecutor, one by one": lambda: list(
+                team.map(count_to, items)
+            ),
+            "ProcessPoolExecutor, chunks": lambda: list(
+                team.map(count_to, items, chunksize=chunk)
+            ),
+            "Pool": partial(pool.map, count_to, items),
+        }
+        found = compare(ways, repeats)
+    limit = min(found["serial"].seconds) / min(cpus, workers)
+    return {**found, f"limit: serial / {min(cpus, workers)} CPUs": limit}
