@@ -392,7 +392,7 @@ def test_numbers_and_texts_are_judged(visit):
         right = [f" {value} "]
         if numeric:
             right += [value.replace(".", ","), f"{float(value):,}"]
-        why = " ".join(answer.locator(".why").all_inner_texts()).strip()
+        why = " ".join(answer.locator(".why").all_text_contents()).strip()
         assert why
         for text, said in [
             ("", "Write a number" if numeric else "Give an answer"),
