@@ -382,25 +382,27 @@ def test_options_are_judged_and_each_wrong_one_explained(visit):
 
 
 def test_numbers_and_texts_are_judged(visit):
-    for kind in ("number", "text"):
-        for question in questions(visit.tab, kind):
-            verdict = question.locator(".verdict")
-            answer = question.locator(".answers li")
-            value = answer.get_attribute("data-answer")
-            field, button = (
-                question.locator("input"),
-                question.locator("button"),
-            )
-            button.click()
-            expect(verdict).to_contain_text("Give an answer first.")
-            field.fill("7777777" if kind == "number" else "something else")
-            button.click()
-            expect(verdict).to_contain_text("Try again")
-            field.fill(f" {value} ")
-            button.click()
-            expect(verdict).to_contain_text("Right.")
-            why = " ".join(answer.locator(".why").all_inner_texts())
-            expect(verdict).to_contain_text(why.strip())
+    tab = visit.tab
+    for question in [*questions(tab, "number"), *questions(tab, "text")]:
+        numeric = question.get_attribute("data-kind") == "number"
+        verdict = question.locator(".verdict")
+        answer = question.locator(".answers li")
+        field = question.locator("input, textarea")
+        value = answer.get_attribute("data-answer")
+        right = [f" {value} "]
+        if numeric:
+            right += [value.replace(".", ","), f"{float(value):,}"]
+        why = " ".join(answer.locator(".why").all_text_contents()).strip()
+        assert why
+        for text, said in [
+            ("", "Write a number" if numeric else "Give an answer"),
+            ("7,777,777" if numeric else "something else", "Try again"),
+            *((text, "Right.") for text in right),
+        ]:
+            field.fill(text)
+            question.get_by_role("button", name="Check").click()
+            expect(verdict).to_contain_text(said)
+        expect(verdict).to_contain_text(why)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

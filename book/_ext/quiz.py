@@ -21,6 +21,7 @@ Each question is a mapping::
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import yaml
@@ -35,6 +36,7 @@ KINDS = ("choice", "many", "number", "predict")
 KEYS = {
     "question", "kind", "code", "options", "answer", "tolerance", "unit", "why"
 }  # fmt: skip
+OPTION_KEYS = {"text", "correct", "why"}
 
 
 class Malformed(Exception):
@@ -45,12 +47,13 @@ def check_question(question: Any) -> dict[str, Any]:
     """Say what is wrong with a question's source, or return it."""
     if not isinstance(question, dict):
         raise Malformed("each question is a mapping with `question:`")
-    if unknown := set(question) - KEYS:
-        raise Malformed(f"unknown key {', '.join(sorted(map(str, unknown)))}")
+    _check_keys(question, KEYS)
     if not question.get("question"):
         raise Malformed("`question:` is missing")
     if question.get("kind") not in KINDS:
         raise Malformed(f"`kind:` is one of {', '.join(KINDS)}")
+    if not isinstance(question.get("code", ""), str):
+        raise Malformed("`code:` is a text")
     if "options" in question:
         _check_options(question)
     elif question["kind"] in ("choice", "many"):
@@ -60,13 +63,23 @@ def check_question(question: Any) -> dict[str, Any]:
     return question
 
 
+def _check_keys(mapping: dict[Any, Any], known: set[str]) -> None:
+    if unknown := set(mapping) - known:
+        raise Malformed(f"unknown key {', '.join(sorted(map(str, unknown)))}")
+
+
 def _check_options(question: dict[str, Any]) -> None:
     options = question["options"]
+    if question["kind"] == "number":
+        raise Malformed("a number has no `options:`")
     if not isinstance(options, list) or len(options) < 2:
         raise Malformed("`options:` is a list of at least two")
     for option in options:
-        if not isinstance(option, dict) or "text" not in option:
+        if not isinstance(option, dict) or option.get("text") is None:
             raise Malformed("each option has `text:`")
+        _check_keys(option, OPTION_KEYS)
+        if not isinstance(option.get("correct", False), bool):
+            raise Malformed("`correct:` is true or false")
         if not option.get("correct") and not option.get("why"):
             raise Malformed(f"option {option['text']!r} is wrong: say `why:`")
     right = sum(bool(option.get("correct")) for option in options)
@@ -79,8 +92,17 @@ def _check_answer(question: dict[str, Any]) -> None:
         raise Malformed("without `options:`, `answer:` and `why:` are needed")
     if question["kind"] == "number":
         for key in ("answer", "tolerance"):
-            if not isinstance(question.get(key), int | float):
+            if not _is_number(question.get(key)):
                 raise Malformed(f"`{key}:` is a number")
+        if question["tolerance"] < 0:
+            raise Malformed("`tolerance:` is not negative")
+
+
+def _is_number(value: Any) -> bool:
+    """Is this a number that the page can compare? YAML's `.inf` is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) or math.isfinite(value)
 
 
 class Quiz(SphinxDirective):
@@ -163,11 +185,15 @@ class Quiz(SphinxDirective):
         if question.get("unit"):
             words += f" ({question['unit']})"
         label = element("label", text=words, for_=name)
-        number = question["kind"] == "number"
-        mode = {"inputmode": "decimal"} if number else {}
-        box = element(
-            "input", type="text", id=name, autocomplete="off", **mode
-        )
+        lines = str(question["answer"]).strip().count("\n") + 1
+        if lines > 1:
+            box = element("textarea", id=name, rows=str(lines))
+        else:
+            number = question["kind"] == "number"
+            mode = {"inputmode": "decimal"} if number else {}
+            box = element(
+                "input", type="text", id=name, autocomplete="off", **mode
+            )
         return element("div", label, box, class_="option")
 
     def _solution(self, question: dict[str, Any]) -> nodes.Node:
@@ -180,7 +206,8 @@ class Quiz(SphinxDirective):
         item += element("strong", text="Answer: ")
         unit = f" {question['unit']}" if question.get("unit") else ""
         answer = f"{question['answer']}".rstrip() + unit
-        item += nodes.literal(answer, answer)
+        shown = nodes.literal(answer, answer)
+        item += element("pre", text=answer) if "\n" in answer else shown
         item += element("div", *self._inline(question["why"]), class_="why")
         return item
 

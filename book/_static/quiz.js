@@ -1,10 +1,16 @@
 // Tells why an answer is right or wrong; the answers stand in the page.
 "use strict";
 
-const number = (text) => Number(text.trim().replace(",", "."));
+/** What a text may mean: in 1,500 the comma may part thousands or decimals. */
+function numbers(text) {
+  const plain = text.trim().replaceAll(/[\s_]/g, "");
+  return [plain.replaceAll(",", ""), plain.replace(",", ".")]
+    .map((written) => (written === "" ? NaN : Number(written)))
+    .filter((value) => !Number.isNaN(value));
+}
 
-const lines = (text) =>
-  text.trim().split("\n").map((line) => line.trim()).join("\n");
+/** An attribute keeps no line ends, so the answer's words are compared. */
+const words = (text) => text.trim().split(/\s+/).join(" ");
 
 /** Was an answer given, is it right, and which explanations belong to it? */
 function judge(form) {
@@ -25,13 +31,19 @@ function judge(form) {
       ),
     };
   }
-  const given = form.querySelector("input").value;
+  const given = form.querySelector("input, textarea").value;
   const { answer, tolerance } = items[0].dataset;
-  const right =
-    form.dataset.kind === "number"
-      ? Math.abs(number(given) - Number(answer)) <= Number(tolerance)
-      : lines(given) === lines(answer);
-  return { answered: given.trim() !== "", right, shown: right ? items : [] };
+  const numeric = form.dataset.kind === "number";
+  const right = numeric
+    ? numbers(given).some(
+        (value) => Math.abs(value - Number(answer)) <= Number(tolerance),
+      )
+    : words(given) === words(answer);
+  return {
+    answered: numeric ? numbers(given).length > 0 : given.trim() !== "",
+    right,
+    shown: right ? items : [],
+  };
 }
 
 function say(form) {
@@ -40,7 +52,10 @@ function say(form) {
   verdict.className = `verdict ${right ? "right" : "wrong"}`;
   verdict.replaceChildren();
   if (!answered) {
-    verdict.textContent = "Give an answer first.";
+    verdict.textContent =
+      form.dataset.kind === "number"
+        ? "Write a number, such as 1.5."
+        : "Give an answer first.";
     return;
   }
   const word = document.createElement("p");
