@@ -5,10 +5,12 @@ own, and stores an empty colour mode that it then complains about. Thebe,
 which Jupyter Book always loads, would run cells on another host. And Sphinx
 copies a changed stylesheet only when some page is written: here it counts as
 a change of every page, which names the stylesheet with its checksum.
+What pandas and docutils write is corrected where a screen reader stumbles.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,15 @@ def restyled(app: Sphinx, env: BuildEnvironment) -> set[str]:
     return set() if before in (None, now) else set(env.found_docs)
 
 
+def fill_corners(app: Sphinx, doctree: nodes.document) -> None:
+    """Make plain cells of the empty headings in the corner of data frames."""
+    for raw in doctree.findall(nodes.raw):
+        html = raw.astext()
+        if 'class="dataframe' in html:
+            html = re.sub("<th([^>]*)></th>", r"<td\1></td>", html)
+            raw.children = [nodes.Text(html)]
+
+
 def visit_citation(translator: HTML5Translator, node: nodes.citation) -> None:
     """Write an entry of the references as what it is, an item of a list.
 
@@ -70,6 +81,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", settle_theme, priority=100)
     app.connect("config-inited", disconnect_unused, priority=100)
     app.connect("env-updated", restyled)
+    app.connect("doctree-read", fill_corners)
     entry = (visit_citation, depart_citation)
     app.add_node(nodes.citation, override=True, html=entry)
     return {"version": "1", "env_version": 1, "parallel_read_safe": True}

@@ -27,7 +27,8 @@ PAGES = {
     ".. [Two] Another.\n```\n\n\n",
     "executed": "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n"
     "# Executed\n\n```{code-cell} python\nimport os\n"
-    "open(os.environ['RAN'], 'a').write('x')\n```\n",
+    "open(os.environ['RAN'], 'a').write('x')\n"
+    "import pandas\npandas.DataFrame({'a': [1]})\n```\n",
     "plain": "# Plain\n\nWords.\n",
 }
 
@@ -109,6 +110,12 @@ def test_references_are_a_list(framed):
     items = entries.find_all(recursive=False)
     assert [item["role"] for item in items] == ["listitem", "listitem"]
     assert all(item["id"] for item in items)
+
+
+def test_data_frame_has_no_heading_without_words(framed):
+    table = framed.html("executed").select_one("table.dataframe")
+    assert [th.get_text() for th in table.select("th")] == ["a", "0"]
+    assert table.thead.td.get_text() == ""
 
 
 def test_changed_stylesheet_reaches_every_page_and_executes_nothing(framed):
