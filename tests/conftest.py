@@ -90,6 +90,13 @@ def used_by_others(block: str) -> bool:
     return not (SHARED_MEMORY / block).exists()  # gone meanwhile
 
 
+def end_kept_workers() -> None:
+    """End the processes that joblib keeps for a next loop."""
+    kept = sys.modules.get("joblib.externals.loky.reusable_executor")
+    if kept is not None and kept._executor is not None:
+        kept._executor.shutdown(wait=True)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compare processes, threads, shared memory and environment."""
@@ -97,6 +104,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     environment, blocks = dict(os.environ), shared_memory()
     folder = Path.cwd()
     yield
+    end_kept_workers()
     _, left = psutil.wait_procs(children() - processes, timeout=SECONDS)
     assert not left, f"processes left: {[p.cmdline() for p in left]}"
     for thread in set(threading.enumerate()) - threads:

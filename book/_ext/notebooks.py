@@ -119,6 +119,10 @@ class Writer(MarkdownTranslator):
         """End a link."""
         self._pop_context(node)
 
+    def visit_target(self, node: nodes.target) -> None:
+        """Write no anchor: references lead to the published page."""
+        raise nodes.SkipNode
+
     def visit_image(self, node: nodes.image) -> None:
         """Show the published picture."""
         name = self.builder.env.images[node["uri"]][1]

@@ -379,7 +379,10 @@ def test_spy_sees_the_program_and_returns_what_it_printed(monkeypatch, colour):
 
 @look
 def test_a_program_that_fails_shows_its_traceback():
-    seen = bottlenecks.spy(jobs.source() + "\ntick(0)\nwait_for(0)\n1 // 0")
+    # Long enough for py-spy to look into it before it ends.
+    seen = bottlenecks.spy(
+        jobs.source() + "\ntick(time.perf_counter() + 0.4)\n1 // 0"
+    )
     assert "ZeroDivisionError" in seen.output
 
 

@@ -14,6 +14,9 @@ from typing import Self
 import psutil
 
 INTERVAL = 0.25  # seconds; asking costs a few milliseconds of CPU time
+# A process that is just being started seems to have its parent's memory, for
+# a moment: a peak is believed when it is still there after these seconds.
+SETTLED = 0.03
 
 
 def taken(processes: Iterable[psutil.Process]) -> int:
@@ -52,7 +55,7 @@ class ChildrenPeak:
     Attributes
     ----------
     bytes : int
-        Most that they took together. Peaks between two looks are missed.
+        Most that they took together. Shorter peaks may be missed.
     """
 
     def __init__(self, interval: float = INTERVAL) -> None:
@@ -82,6 +85,9 @@ class ChildrenPeak:
             children = me.children(recursive=True)
             # The exact number costs the children time: only for a new peak.
             if resident(children) > self.bytes:
-                self.bytes = max(self.bytes, taken(children))
+                first = taken(children)
+                self._over.wait(SETTLED)
+                again = taken(me.children(recursive=True))
+                self.bytes = max(self.bytes, min(first, again))
             if self._over.wait(self._interval):
                 return

@@ -103,8 +103,12 @@ def _check_merge(candidate: Callable[[Sums, Sums], Sums]) -> None:
         one = _sums(x[: sizes[0]], y[: sizes[0]])
         other = _sums(x[sizes[0] :], y[sizes[0] :])
         got, expected = candidate(one, other), _sums(x, y)
-        assert isinstance(got, tuple), f"no tuple but {type(got).__name__}"
-        assert len(got) == 5, f"{len(got)} numbers, expected 5"
+        assert isinstance(got, tuple), (
+            f"merge_lines returned {got!r}: no tuple"
+        )
+        assert len(got) == 5, (
+            f"merge_lines returned {len(got)} numbers, expected 5"
+        )
         names = ("count", "mean of x", "mean of y", "xx", "xy")
         for name, a, b in zip(names, got, expected, strict=True):
             assert math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-6), (
