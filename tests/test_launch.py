@@ -739,3 +739,21 @@ def test_weekly_takes_every_dependency_without_pins():
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))
     asked = re.findall(r"--group (\S+)", scripts)
     assert set(asked) == set(groups["dependency-groups"])
+
+
+def test_first_cell_asks_for_what_the_page_imports(branch):
+    """PyTorch only where a page reaches it: it is large."""
+    asked = {
+        name: extras(
+            re.search(
+                r"\{folder.resolve\(\)\}\[.*?\]",
+                texts(
+                    nbformat.read(branch / name, nbformat.NO_CONVERT), "code"
+                )[0],
+            )[0]
+        )
+        for name in names_below(branch)
+    }
+    assert "accelerators" in asked["one_machine/randomness.ipynb"]
+    assert "accelerators" not in asked["one_machine/threads.ipynb"]
+    assert asked["data.ipynb"] == {"data"}

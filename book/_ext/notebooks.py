@@ -20,6 +20,7 @@ import nbformat
 from docutils import nodes
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from packaging.requirements import Requirement
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx_markdown_builder.contexts import IndentContext
@@ -237,16 +238,25 @@ def launch_links(app: Sphinx, docname: str) -> dict[str, str]:
     return links
 
 
-def known_extras() -> list[str]:
-    """Names of the package's extras."""
+def known_extras() -> dict[str, list[str]]:
+    """Names of the package's extras, and what each of them brings."""
     text = (root().parents[1] / "pyproject.toml").read_text(encoding="utf8")
-    return list(tomllib.loads(text)["project"]["optional-dependencies"])
+    project = tomllib.loads(text)["project"]
+    return {
+        extra: [Requirement(line).name for line in lines]
+        for extra, lines in project["optional-dependencies"].items()
+    }
 
 
-def extras(name: str) -> str:
-    """Extras of the package that the pages of a folder need."""
-    part = Path(name).parent.name.replace("_", "-")
-    return ",".join(e for e in known_extras() if e in {part, "data"})
+def extras(page: Any) -> str:
+    """Extras that a page needs: its part's, the data's, what it imports."""
+    part = Path(page.docname).parent.name.replace("_", "-")
+    return ",".join(
+        extra
+        for extra, brings in known_extras().items()
+        if extra in {part, "data"}
+        or not set(brings).isdisjoint(page.inputs["imports"])
+    )
 
 
 def settle_repository(app: Sphinx, config: Any) -> None:
@@ -277,13 +287,12 @@ def make_notebook(
             cells.append(writer.cells[int(part)])
         elif text := EDGES.sub("", part).strip():
             cells.append(new_markdown_cell(text))
-    name = notebook_name(page.docname)
     values = {
         "page": writer.address,
         "repository": repository(app),
         "branch": BRANCH,
         "folder": FOLDER,
-        "extras": extras(name),
+        "extras": extras(page),
         "cpu": page.executed["machine"]["cpu"],
         "cpus": page.executed["machine"]["cpus"],
         "when": page.executed["when"][:10],
@@ -348,7 +357,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         app.setup_extension(extension)
     app.config.markdown_flavor = "github"  # one line a paragraph
     app.add_config_value("book_repository", "", "env", str)
-    app.add_config_value("book_extras", known_extras(), "env", list)
+    app.add_config_value("book_extras", known_extras(), "env", dict)
     app.connect("config-inited", settle_repository, priority=10)
     app.connect("doctree-resolved", write_notebook, priority=900)
     app.connect("build-finished", assemble_branch)
