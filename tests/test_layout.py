@@ -304,3 +304,11 @@ def test_make_alone_lists_the_verbs():
     ]
     assert set(wanted) <= verbs
     assert all(len(line) <= 79 for line in done.stdout.splitlines())
+
+
+def test_readme_names_files_that_exist():
+    text = (ROOT / "README.md").read_text("utf8")
+    named = re.findall(r"\]\((?!http)([^)]+)\)|`(book/[^`]+\.md)`", text)
+    files = [link or code for link, code in named]
+    assert files
+    assert [name for name in files if not (ROOT / name).exists()] == []
