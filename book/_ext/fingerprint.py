@@ -14,6 +14,7 @@ and the foot of each page names the machine that executed it.
 from __future__ import annotations
 
 import ast
+import csv
 import hashlib
 import json
 import os
@@ -247,18 +248,33 @@ def parents(module: str) -> Iterator[str]:
 
 @cache
 def distributions() -> dict[str, list[str]]:
-    """Installed distributions by the name of the package that they provide."""
-    return dict(metadata.packages_distributions())
+    """Installed distributions by the name of the package that they provide.
+
+    As `importlib.metadata.packages_distributions`, which looks whether each
+    of many thousand files exists; a build has no time for that.
+    """
+    found: dict[str, list[str]] = {}
+    for one in metadata.distributions():
+        names = (one.read_text("top_level.txt") or "").split()
+        if not names:
+            record = csv.reader((one.read_text("RECORD") or "").splitlines())
+            tops = {row[0].partition("/")[0] for row in record if row}
+            names = [
+                top.partition(".")[0] for top in tops if ".dist" not in top
+            ]
+        for name in set(names):
+            found.setdefault(name, []).append(one.metadata["Name"])
+    return {name: sorted(set(those)) for name, those in found.items()}
 
 
 @cache
-def installed(name: str) -> tuple[str, tuple[str, ...]]:
+def installed(name: str) -> tuple[str, tuple[Requirement, ...]]:
     """Version of a distribution and its requirements ("" if not installed)."""
     try:
         found = metadata.distribution(name)
     except metadata.PackageNotFoundError:
         return "", ()
-    return found.version, tuple(found.requires or ())
+    return found.version, tuple(map(Requirement, found.requires or ()))
 
 
 def provided(packages: Iterable[str]) -> set[str]:
@@ -271,21 +287,27 @@ def provided(packages: Iterable[str]) -> set[str]:
     }
 
 
+@cache
+def needed(name: str, extras: frozenset[str]) -> set[tuple[str, frozenset]]:
+    """Distributions, with extras, that one with those extras needs directly."""
+    chosen = [{"extra": extra} for extra in ("", *extras)]
+    return {
+        (requirement.name, frozenset(requirement.extras))
+        for requirement in installed(name)[1]
+        if requirement.marker is None
+        or any(map(requirement.marker.evaluate, chosen))
+    }
+
+
 def versions(names: Iterable[str]) -> dict[str, str]:
     """Versions of distributions and of all that they need, as installed."""
     todo = [(name, frozenset[str]()) for name in names]
     seen, result = set(todo), {}
     while todo:
         name, extras = todo.pop()
-        version, requires = installed(name)
-        if version:
+        if version := installed(name)[0]:
             result[name.lower().replace("_", "-")] = version
-        for requirement in map(Requirement, requires):
-            marker = requirement.marker
-            chosen = [{"extra": extra} for extra in ("", *extras)]
-            if marker is None or any(map(marker.evaluate, chosen)):
-                item = (requirement.name, frozenset(requirement.extras))
-                if item not in seen:
-                    seen.add(item)
-                    todo.append(item)
+        new = needed(name, extras) - seen
+        seen |= new
+        todo.extend(new)
     return result
