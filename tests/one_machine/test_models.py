@@ -713,3 +713,18 @@ def test_importing_the_chapter_warns_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert models.estimators()
+
+
+def test_made_up_files_stand_in_for_the_real_ones(tmp_path):
+    paths = models.made_up(tmp_path, rows=50)
+    real = [models.year(path) for path in models.files()]
+    assert [models.year(path) for path in paths] == real
+    for path, frame in zip(paths, models.prepare_serial(paths), strict=True):
+        text = pd.read_parquet(path)
+        assert list(text.columns) == list(admissions.FIELDS)
+        assert all(isinstance(value, str) for value in text.to_numpy().flat)
+        assert frame.notna().to_numpy().all()
+        assert set(frame["long"]) == {0, 1}
+    (tmp_path / "again").mkdir()
+    again = models.made_up(tmp_path / "again", rows=50)
+    assert [p.read_bytes() for p in paths] == [p.read_bytes() for p in again]

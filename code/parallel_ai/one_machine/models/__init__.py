@@ -8,11 +8,13 @@ more threads than CPUs are slower than one.
 """
 
 from parallel_ai.one_machine.models.admissions import (
+    MADE_UP,
     arrow_threads,
     codes,
     divide,
     features,
     files,
+    made_up,
     prepare_processes,
     prepare_serial,
     prepare_threads,
@@ -67,6 +69,7 @@ from parallel_ai.one_machine.models.search import (
 )
 
 __all__ = [
+    "MADE_UP",
     "Counter",
     "Fit",
     "Usage",
@@ -89,6 +92,7 @@ __all__ = [
     "garments",
     "grow",
     "has_jobs",
+    "made_up",
     "means",
     "network",
     "plan",

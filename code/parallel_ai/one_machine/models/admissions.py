@@ -40,6 +40,41 @@ def files() -> list[Path]:
     ]
 
 
+MADE_UP = (
+    "These admissions are **made up**: every field is drawn at random, in the "
+    "form of the real files, which cannot be downloaded (see *Data*). What is "
+    "measured here is only how long the work takes; what the model learns "
+    "means nothing."
+)
+
+
+def made_up(folder: Path, rows: int = 4000, seed: int = 0) -> list[Path]:
+    """Write files in the form of the real ones, where those cannot be had.
+
+    Returns
+    -------
+    list of Path
+        Fifteen Parquet files of `rows` rows, every field text.
+    """
+    rng = np.random.default_rng(seed)
+    paths = []
+    for number in [*range(2008, 2022), 2024]:
+        values: dict[str, Sequence[str]] = {
+            "COD_IDADE": ("2", "3", "4", "4", "4", "5"),
+            "IDADE": [f"{age:02}" for age in range(100)],
+            "SEXO": ("1", "3"),
+            "CAR_INT": ("01", "02"),
+            "DT_INTER": [f"{number}01{day:02}" for day in range(1, 32)],
+            "ESPEC": BEDS,
+            "DIAG_PRINC": [f"{letter}000" for letter in LETTERS[:21]],
+            "DIAS_PERM": [f"{days:5}" for days in range(15)],
+        }
+        drawn = {name: rng.choice(v, rows) for name, v in values.items()}
+        paths.append(folder / f"RDAC{number % 100:02}01.parquet")
+        pd.DataFrame(drawn, dtype=str).to_parquet(paths[-1])
+    return paths
+
+
 def year(path: Path) -> int:
     """Read the year out of a name such as ``RDAC0801.parquet``."""
     return 2000 + int(path.stem[4:6])
