@@ -73,7 +73,7 @@ def site(built_book: Path) -> Iterator[str]:
         text=True,
     ) as server:
         try:
-            yield re.search(r"http://\S+", server.stdout.readline())[0]
+            yield re.search(r"http://[^)]+", server.stdout.readline())[0]
         finally:
             server.terminate()
 
