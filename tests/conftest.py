@@ -23,6 +23,8 @@ SHARED_MEMORY = Path("/dev/shm")
 # Helpers that Python starts once and keeps until it ends.
 KEPT = ("resource_tracker", "forkserver", "semaphore_tracker")
 FEEDER = "QueueFeederThread"  # of a queue to other processes, a daemon
+# Dask's pool for what would hold up its event loop, kept for the next cluster.
+OFFLOAD = "Dask-Offload"
 # Ended by the fixture that started it, with the browser below it, which
 # starts and ends helpers as it likes.
 DRIVER = "playwright/driver"
@@ -111,6 +113,8 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     for thread in set(threading.enumerate()) - threads:
         if thread.name == FEEDER and "joblib.externals.loky" in sys.modules:
             continue  # has data for workers that an error has ended
+        if thread.name.startswith(OFFLOAD):
+            continue
         thread.join(SECONDS)
         assert not thread.is_alive(), f"thread left: {thread.name}"
     left = {b for b in shared_memory() - blocks if not used_by_others(b)}

@@ -1,0 +1,103 @@
+"""A Dask cluster on this machine, as the chapters on many machines use it.
+
+A real one: a scheduler and worker *processes* that talk through sockets, so
+that what runs here runs on a cluster of machines too. Nothing listens beyond
+this machine, every port is chosen free, files go to a temporary folder, and
+all processes are gone when the ``with`` block ends, also by an error.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+
+import dask
+from distributed import Client, LocalCluster
+
+from parallel_ai.toolbox import machine
+
+LOOPBACK = "127.0.0.1"
+SECONDS = 60  # for a worker to start, on a machine that is busy
+# Of the memory that this process may take, what all workers get together:
+# the rest is for the client, which gathers results, and the system.
+WORKERS_SHARE = 0.6
+SETTINGS = {
+    "distributed.comm.timeouts.connect": SECONDS,
+    "distributed.worker.multiprocessing-method": "spawn",
+    # The warning that asks for a smaller graph is shown where it teaches.
+    "distributed.admin.large-graph-warning-threshold": "10MB",
+}
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Undo what Dask sets in *this* process for the workers it starts.
+
+    Among it is OMP_NUM_THREADS=1: right for a worker, and a surprise for
+    whatever else this process starts later.
+    """
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+@contextmanager
+def local(
+    workers: int | None = None,
+    threads: int = 1,
+    memory: int | str | None = None,
+    dashboard: bool = False,
+) -> Iterator[Client]:
+    """Start a cluster on this machine, yield its client, end everything.
+
+    Parameters
+    ----------
+    workers
+        Worker processes; as many as this process may use CPUs, if None.
+    threads
+        Threads a worker, each of which runs one task at a time.
+    memory
+        Limit of each worker, in bytes or as text ("512MB"). If None, the
+        workers share `WORKERS_SHARE` of the memory that is free now.
+    dashboard
+        Serve Dask's dashboard on a free port of this machine; its address is
+        ``client.dashboard_link``.
+
+    Yields
+    ------
+    distributed.Client
+        Connected; ``client.cluster`` is the cluster.
+
+    Raises
+    ------
+    ValueError
+        If there is to be no worker or no thread.
+    TimeoutError
+        If not all workers have started within `SECONDS`.
+    """
+    workers = machine.cpus() if workers is None else workers
+    if workers < 1 or threads < 1:
+        raise ValueError("a cluster needs at least one worker and one thread")
+    if memory is None:
+        memory = int(machine.memory() * WORKERS_SHARE / workers)
+    with (
+        _environment_kept(),
+        dask.config.set(SETTINGS),
+        TemporaryDirectory(prefix="dask-") as folder,
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=threads,
+            memory_limit=memory,
+            host=LOOPBACK,
+            dashboard_address=f"{LOOPBACK}:0",
+            scheduler_kwargs={"dashboard": dashboard},
+            local_directory=folder,
+        ) as cluster,
+        Client(cluster, timeout=SECONDS) as client,
+    ):
+        client.wait_for_workers(workers, timeout=SECONDS)
+        yield client

@@ -1,0 +1,88 @@
+"""The cluster of this machine: whole, private, and gone afterwards."""
+
+import os
+
+import psutil
+import pytest
+import requests
+
+from parallel_ai.toolbox import cluster, machine
+
+LISTENING = psutil.CONN_LISTEN
+
+
+def listening() -> set[str]:
+    """Addresses on which this process and its children accept connections."""
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return {
+        connection.laddr.ip
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == LISTENING
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_tasks_run_in_worker_processes(workers):
+    with cluster.local(workers) as client:
+        pids = client.run(os.getpid)
+        assert len(set(pids.values())) == workers
+        assert os.getpid() not in pids.values()
+        assert client.submit(sum, [1, 2, 3]).result(timeout=30) == 6
+
+
+def test_nothing_listens_beyond_this_machine():
+    with cluster.local(2, dashboard=True) as client:
+        assert listening() == {cluster.LOOPBACK}
+        answer = requests.get(client.dashboard_link, timeout=30)
+        assert answer.status_code == 200
+
+
+def test_without_a_dashboard_there_is_none():
+    with cluster.local(1) as client:
+        answer = requests.get(client.dashboard_link, timeout=30)
+    assert answer.status_code == 404
+
+
+def test_the_environment_is_as_it_was():
+    before = dict(os.environ)
+    with cluster.local(1) as client:
+        (inside,) = client.run(os.getenv, "OMP_NUM_THREADS").values()
+    assert inside == "1"
+    assert dict(os.environ) == before
+
+
+def test_two_clusters_at_a_time():
+    with cluster.local(1) as one, cluster.local(1) as other:
+        assert one.submit(abs, -1).result(30) == 1
+        assert other.submit(abs, -2).result(30) == 2
+        assert one.scheduler.address != other.scheduler.address
+
+
+def test_threads_and_memory_are_those_that_were_asked_for():
+    with cluster.local(1, threads=2, memory="300MB") as client:
+        (info,) = client.scheduler_info()["workers"].values()
+        assert (info["nthreads"], info["memory_limit"]) == (2, 300_000_000)
+
+
+def test_workers_share_the_memory_that_is_free(monkeypatch):
+    monkeypatch.setattr(machine, "memory", lambda: 1_000_000_000)
+    with cluster.local(2) as client:
+        limits = {
+            info["memory_limit"]
+            for info in client.scheduler_info()["workers"].values()
+        }
+    assert limits == {300_000_000}
+
+
+def test_everything_ends_by_an_error_too():
+    with pytest.raises(KeyError), cluster.local(2) as client:
+        pids = client.run(os.getpid).values()
+        raise KeyError
+    assert not any(map(psutil.pid_exists, pids))
+
+
+@pytest.mark.parametrize("asked", [{"workers": 0}, {"threads": 0}])
+def test_a_cluster_of_nobody(asked):
+    with pytest.raises(ValueError, match="at least one"), cluster.local(**asked):
+        pass
