@@ -85,14 +85,13 @@ class Reader:
             JSON-able; `digest` turns it into the fingerprint.
         """
         cells = list(cells)
-        trees = [parse(source) for source, _ in cells]
-        names = {name for tree in trees for name in imported(tree)}
+        names = {n for source, _ in cells for n in imported(parse(source))}
         names |= {n for source, _ in cells for n in self._mentioned(source)}
-        constants = {text for tree in trees for text in strings(tree)}
         files, found = self._declared(depends, folder)
         modules = self._closure(names | found)
+        found |= {n for source, _ in cells for n in self._quoted(source)}
         for module in modules:
-            constants |= self._strings_of(module)
+            found |= self._quoted_in(module)
         external = {n.partition(".")[0] for n in names if not self._ours(n)}
         external |= {n for m in modules for n in self._external(m)}
         return {
@@ -102,7 +101,7 @@ class Reader:
             "data": {
                 name: value
                 for name, value in self.named_inputs.items()
-                if name in constants or name in found
+                if name in found
             },
             "imports": sorted(provided(external)),
             "versions": versions(provided(external)),
@@ -184,9 +183,16 @@ class Reader:
         return text_of(self._path(module))
 
     @cache  # noqa: B019
-    def _strings_of(self, module: str) -> frozenset[str]:
-        tree = ast.parse(self._path(module).read_text(encoding="utf8"))
-        return frozenset(strings(tree))
+    def _quoted_in(self, module: str) -> set[str]:
+        return self._quoted(self._path(module).read_text(encoding="utf8"))
+
+    def _quoted(self, source: str) -> set[str]:
+        """Datasets and records that a source names in quotation marks."""
+        return {
+            name
+            for name in self.named_inputs
+            if f'"{name}"' in source or f"'{name}'" in source
+        }
 
     def _external(self, module: str) -> set[str]:
         imports = self.graph.find_modules_directly_imported_by(module)
@@ -232,13 +238,6 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def strings(tree: ast.AST) -> Iterator[str]:
-    """All string constants of a syntax tree."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
-
-
 def parents(module: str) -> Iterator[str]:
     """List the packages that importing a module executes before it."""
     while "." in module:
@@ -247,13 +246,14 @@ def parents(module: str) -> Iterator[str]:
 
 
 @cache
-def distributions() -> dict[str, list[str]]:
+def distributions() -> dict[str, list[metadata.Distribution]]:
     """Installed distributions by the name of the package that they provide.
 
     As `importlib.metadata.packages_distributions`, which looks whether each
-    of many thousand files exists; a build has no time for that.
+    of many thousand files exists and reads what all of them say of
+    themselves; a build has no time for that.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[metadata.Distribution]] = {}
     for one in metadata.distributions():
         names = (one.read_text("top_level.txt") or "").split()
         if not names:
@@ -263,8 +263,8 @@ def distributions() -> dict[str, list[str]]:
                 top.partition(".")[0] for top in tops if ".dist" not in top
             ]
         for name in set(names):
-            found.setdefault(name, []).append(one.metadata["Name"])
-    return {name: sorted(set(those)) for name, those in found.items()}
+            found.setdefault(name, []).append(one)
+    return found
 
 
 @cache
@@ -279,12 +279,15 @@ def installed(name: str) -> tuple[str, tuple[Requirement, ...]]:
 
 def provided(packages: Iterable[str]) -> set[str]:
     """Distributions, outside the standard library, that provide packages."""
-    return {
-        name
-        for package in packages
-        if package not in sys.stdlib_module_names
-        for name in distributions().get(package, [package])
-    }
+    outside = set(packages) - sys.stdlib_module_names
+    return {name for package in outside for name in providers(package)}
+
+
+@cache
+def providers(package: str) -> set[str]:
+    """Distributions that provide a package; its own name, if none does."""
+    those = distributions().get(package, [])
+    return {one.metadata["Name"] for one in those} or {package}
 
 
 @cache

@@ -9,6 +9,7 @@ time (they measure), and a cache that keeps every page that finished.
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import shutil
@@ -52,6 +53,7 @@ from parallel_ai.toolbox.stopwatch import readable_bytes
 
 LOCK_SECONDS = 3600
 SHOWN_SECONDS = 0.5
+GARBAGE = (200_000, 10, 10)  # new objects, and rounds, before a collection
 SOCKET_PATH = 80
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 KERNELSPEC = re.compile(r"^kernelspec:\n +name: (\S+)$", re.MULTILINE)
@@ -133,8 +135,8 @@ def execute_stale(app: Sphinx) -> None:
     records = {
         r.data.get("fingerprint"): r for r in cache.list_cache_records()
     }
-    for docname in docnames(app):
-        page = read_page(app, reader, docname)
+    for docname, notebook in read_notebooks(app).items():
+        page = read_page(app, reader, docname, notebook)
         if page:
             recall(cache, page, records)
             book.pages[docname] = page
@@ -175,16 +177,47 @@ def docnames(app: Sphinx) -> list[str]:
     ]
 
 
-def read_page(app: Any, reader: Reader, docname: str) -> Page | None:
-    """Read a page's cells and fingerprint; None if it executes nothing."""
-    path = Path(app.srcdir) / f"{docname}.md"
-    text = path.read_text(encoding="utf8")
-    notebook_reader = create_nb_reader(
-        str(path), app.env.myst_config, app.env.mystnb_config, text
-    )
-    if notebook_reader is None:
-        return None
-    notebook = notebook_reader.read(text)
+def read_notebooks(app: Any) -> dict[str, NotebookNode]:
+    """Read the pages that may hold cells, in order.
+
+    Parsing Markdown takes a third of a build that executes nothing, so what
+    was read stays in a file: of a page whose text, and the book's settings,
+    are as they were, the notebook is taken from there.
+    """
+    memory = Path(app.outdir).parent / "read.json"
+    try:
+        before = json.loads(memory.read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        before = {}
+    settings = [extensions(), text_of(Path(app.confdir) / "_config.yml")]
+    settings += [installed(name)[0] for name in ("myst-nb", "myst-parser")]
+    now = {}
+    for docname in docnames(app):
+        path = Path(app.srcdir) / f"{docname}.md"
+        text = path.read_text(encoding="utf8")
+        key = digest([text, settings])
+        if before.get(docname, {}).get("key") == key:
+            now[docname] = before[docname]
+            continue
+        parser = create_nb_reader(
+            str(path), app.env.myst_config, app.env.mystnb_config, text
+        )
+        now[docname] = {"key": key, "read": parser and parser.read(text)}
+    if now != before:
+        part = memory.with_suffix(".part")
+        part.write_text(json.dumps(now), encoding="utf8")
+        part.replace(memory)
+    return {
+        docname: nbformat.from_dict(one["read"])
+        for docname, one in now.items()
+        if one["read"]
+    }
+
+
+def read_page(
+    app: Any, reader: Reader, docname: str, notebook: NotebookNode
+) -> Page | None:
+    """Find a page's cells and fingerprint; None if it executes nothing."""
     cells = [
         (cell.source, sorted(TAGS.intersection(cell.metadata.get("tags", []))))
         for cell in code_cells(notebook)
@@ -194,7 +227,9 @@ def read_page(app: Any, reader: Reader, docname: str) -> Page | None:
     try:
         depends = notebook.metadata.get("depends", [])
         page = Page(
-            docname, notebook, reader.read(cells, depends, path.parent)
+            docname,
+            notebook,
+            reader.read(cells, depends, (Path(app.srcdir) / docname).parent),
         )
     except UnknownDependency as error:
         raise ExtensionError(f"{docname}: {error}") from error
@@ -447,6 +482,9 @@ def extensions() -> str:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx; needs ``fresh_package``, the package of the book."""
+    # A build makes millions of small objects and keeps most: looking for
+    # garbage after every 700 of them takes a quarter of a build's time.
+    gc.set_threshold(*GARBAGE)
     app.add_config_value("fresh_package", "parallel_ai", "env", str)
     app.add_config_value("fresh_extensions", extensions(), "env", str)
     app.connect("config-inited", lock_build, priority=100)

@@ -356,6 +356,26 @@ def test_damaged_cache_is_noticed_and_made_again(book, damage):
     assert "forged" not in book.html("plain")
 
 
+def test_what_was_read_is_read_again_when_it_is_damaged(book):
+    memory = book.root / "_build/read.json"
+    text = memory.read_text()
+    memory.write_text(text[: len(text) // 2])
+    executed, said = book.build()
+    assert (executed, book.failed) == ([], False), said
+    again, before = (json.loads(t) for t in (memory.read_text(), text))
+    assert {n: one["key"] for n, one in again.items()} == {
+        n: one["key"] for n, one in before.items()
+    }
+
+
+def test_what_was_read_is_used_only_for_the_same_text_and_settings(book):
+    book.replace("_config.yml", "title: small", "title: large")
+    assert book.build()[0] == []
+    book.replace("plain.md", "nothing of ours", "something else")
+    assert book.build()[0] == ["plain"]
+    assert "something else" in book.html("plain")
+
+
 def test_kernels_are_reached_through_files_not_ports(book):
     """One port is left: ipykernel's own, for what forked children print.
 

@@ -76,13 +76,56 @@ def test_workers_share_the_memory_that_is_free(monkeypatch):
 
 
 def test_everything_ends_by_an_error_too():
-    with pytest.raises(KeyError), cluster.local(2) as client:
-        pids = client.run(os.getpid).values()
-        raise KeyError
+    pids: list[int] = []
+
+    def fail():
+        with cluster.local(2) as client:
+            pids.extend(client.run(os.getpid).values())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert len(pids) == 2
     assert not any(map(psutil.pid_exists, pids))
 
 
 @pytest.mark.parametrize("asked", [{"workers": 0}, {"threads": 0}])
 def test_a_cluster_of_nobody(asked):
-    with pytest.raises(ValueError, match="at least one"), cluster.local(**asked):
+    with (
+        pytest.raises(ValueError, match="at least one"),
+        cluster.local(**asked),
+    ):
         pass
+
+
+def test_watching_sees_each_task_once_with_its_worker():
+    with cluster.local(2) as client:
+        with cluster.watched(client) as spans:
+            assert spans == []
+            client.gather(client.map(abs, range(-20, 0)))
+        addresses = set(client.scheduler_info()["workers"])
+        again = client.gather(client.map(abs, range(5, 9)))
+    computed = [span for span in spans if span.action == "compute"]
+    assert len(computed) == len({span.key for span in computed}) == 20
+    assert {span.name for span in computed} == {"abs"}
+    assert {span.worker for span in computed} <= addresses
+    assert all(0 <= span.start <= span.stop for span in computed)
+    assert again == [5, 6, 7, 8]
+
+
+def test_watching_sees_more_than_dasks_thousand_tasks():
+    with (
+        cluster.local(1) as client,
+        cluster.watched(client) as spans,
+    ):
+        client.gather(client.map(abs, range(1500)))
+    assert len({span.key for span in spans}) == 1500
+
+
+def test_watching_sees_errors():
+    with cluster.local(1) as client, cluster.watched(client) as spans:
+        future = client.submit(int, "x")
+        assert future.exception(30) is not None
+    assert [span.failed for span in spans if span.action == "compute"] == [
+        True
+    ]

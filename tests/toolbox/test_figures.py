@@ -1,6 +1,7 @@
 import io
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
@@ -89,6 +90,48 @@ def test_letters_are_large_enough_for_a_telephone():
     plt.close(fig)
     points = figures.STYLE["font.size"]
     assert points * 350 / (fig.get_figwidth() * 72) >= 8.5
+
+
+def span(worker, thread, name, action, start, stop):
+    return SimpleNamespace(
+        worker=worker,
+        thread=thread,
+        name=name,
+        action=action,
+        start=start,
+        stop=stop,
+    )
+
+
+def test_lanes_draw_each_span_in_its_workers_lane(ax):
+    spans = [
+        span("b", 7, "load", "compute", 0, 2),
+        span("a", 1, "load", "compute", 1, 2),
+        span("a", 1, "sum", "transfer", 2, 2.5),
+        span("a", 1, "sum", "compute", 2.5, 4),
+    ]
+    figures.lanes(ax, iter(spans))
+    boxes = [(b.get_x(), b.get_width()) for b in ax.patches]
+    assert boxes == [(0, 2), (1, 1), (2, 0.5), (2.5, 1.5)]
+    middles = [b.get_y() + b.get_height() / 2 for b in ax.patches]
+    assert middles == [1, 0, 0, 0]
+    assert ax.get_legend_handles_labels()[1] == ["load", "transfer", "sum"]
+    ticks = [text.get_text() for text in ax.get_yticklabels()]
+    assert ticks == ["worker 0", "worker 1"]
+    faces = [matplotlib.colors.to_hex(b.get_facecolor()) for b in ax.patches]
+    assert faces[0] == faces[1] != faces[3]
+    assert faces[2] == figures.ORANGE.lower()
+
+
+def test_lanes_take_the_colors_they_are_given(ax):
+    figures.lanes(ax, [span("a", 1, "x", "compute", 0, 1)], {"x": "#010203"})
+    [box] = ax.patches
+    assert matplotlib.colors.to_hex(box.get_facecolor()) == "#010203"
+
+
+def test_no_spans_no_lanes(ax):
+    figures.lanes(ax, [])
+    assert not ax.patches
 
 
 def test_new_has_the_size_asked_for():

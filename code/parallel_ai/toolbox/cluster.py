@@ -7,12 +7,14 @@ all processes are gone when the ``with`` block ends, also by an error.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, get_task_stream
 
 from parallel_ai.toolbox import machine
 
@@ -26,7 +28,42 @@ SETTINGS = {
     "distributed.worker.multiprocessing-method": "spawn",
     # The warning that asks for a smaller graph is shown where it teaches.
     "distributed.admin.large-graph-warning-threshold": "10MB",
+    # Tasks that `watched` can see; the scheduler forgets older ones.
+    "distributed.scheduler.dashboard.status.task-stream-length": 100_000,
 }
+
+
+@dataclass(frozen=True)
+class Span:
+    """One thing that one thread of a worker did for one task.
+
+    Attributes
+    ----------
+    worker : str
+        Address of the worker.
+    thread : int
+        Thread of the worker.
+    key : str
+        Key of the task.
+    name : str
+        Its function, without what makes the key unique.
+    action : str
+        "compute", "transfer" (fetching an input from another worker),
+        "deserialize", "disk-read" or "disk-write".
+    start, stop : float
+        Seconds since the watching began.
+    failed : bool
+        Whether the task raised an error.
+    """
+
+    worker: str
+    thread: int
+    key: str
+    name: str
+    action: str
+    start: float
+    stop: float
+    failed: bool = False
 
 
 @contextmanager
@@ -101,3 +138,43 @@ def local(
     ):
         client.wait_for_workers(workers, timeout=SECONDS)
         yield client
+
+
+@contextmanager
+def watched(client: Client) -> Iterator[list[Span]]:
+    """Record what the workers do while a block runs: the *task stream*.
+
+    The same data that the dashboard's task stream draws. Wait for results
+    inside the block: what is not finished at its end is not in the list.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of any cluster. One that `local` did not start may keep only its
+        last thousand tasks.
+
+    Yields
+    ------
+    list of Span
+        Empty until the block ends without an error; then in order of start.
+    """
+    spans: list[Span] = []
+    begun = time.time()
+    with get_task_stream(client=client) as stream:
+        yield spans
+    for task in stream.data:
+        key = str(task["key"])
+        for part in task["startstops"]:
+            spans.append(
+                Span(
+                    worker=task["worker"],
+                    thread=task["thread"],
+                    key=key,
+                    name=dask.utils.key_split(task["key"]),
+                    action=part["action"],
+                    start=part["start"] - begun,
+                    stop=part["stop"] - begun,
+                    failed=task["status"] == "error",
+                )
+            )
+    spans.sort(key=lambda span: span.start)

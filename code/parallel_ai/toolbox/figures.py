@@ -6,7 +6,7 @@ which colour-blind readers can tell apart (https://jfly.uni-koeln.de/color/),
 and letters that remain readable on a telephone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -20,6 +20,7 @@ from parallel_ai.toolbox.stopwatch import Timing
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, AMBER, YELLOW, BLACK = "#56B4E9", "#E69F00", "#F0E442", "#000000"
 INK, FAINT = "#222222", "#8a8a8a"
+MANY = 500  # marks: more are drawn as one picture inside the SVG
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -142,6 +143,57 @@ def recorded(
     """Draw what another machine measured: hollow points."""
     look = {"marker": "s", "linewidth": 1, "linestyle": ":", **style}
     ax.plot(x, list(y), label=label, markerfacecolor="none", **look)
+
+
+def lanes(
+    ax: Axes, spans: Iterable[Any], colors: Mapping[str, str] | None = None
+) -> None:
+    """Draw who did what when: one lane a thread of a worker, time to the right.
+
+    Parameters
+    ----------
+    spans : iterable of parallel_ai.toolbox.cluster.Span
+        Or anything with its ``worker``, ``thread``, ``name``, ``action``,
+        ``start`` and ``stop``.
+    colors : mapping of str to str
+        Color of each task's name. Without it, names take the palette's
+        colors in their order. What is not computing is drawn in `ORANGE`
+        (fetching from another worker) or `AMBER` (disk), half as high.
+    """
+    spans = list(spans)
+    rows = sorted({(span.worker, span.thread) for span in spans})
+    if colors is None:
+        palette = (BLUE, GREEN, PINK, SKY, INK)
+        names = dict.fromkeys(span.name for span in spans)
+        colors = {
+            name: palette[i % len(palette)] for i, name in enumerate(names)
+        }
+    others = {"transfer": ORANGE, "disk-read": AMBER, "disk-write": AMBER}
+    labelled = set()
+    for span in spans:
+        computing = span.action == "compute"
+        what = span.name if computing else span.action
+        ax.barh(
+            rows.index((span.worker, span.thread)),
+            span.stop - span.start,
+            left=span.start,
+            height=0.8 if computing else 0.4,
+            color=colors.get(what, FAINT)
+            if computing
+            else others.get(what, FAINT),
+            edgecolor="white",
+            linewidth=0.5,
+            label=None if what in labelled else what,
+            rasterized=len(spans) > MANY,
+        )
+        labelled.add(what)
+    workers = list(dict.fromkeys(worker for worker, _ in rows))
+    ax.set_yticks(
+        range(len(rows)), [f"worker {workers.index(w)}" for w, _ in rows]
+    )
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.set(xlabel="seconds")
 
 
 use_style()

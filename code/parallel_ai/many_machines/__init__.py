@@ -1,0 +1,1 @@
+"""Part II: many machines, and data that no memory holds."""
