@@ -26,7 +26,7 @@ from parallel_ai.one_machine.threads import (
     map_threads,
 )
 from parallel_ai.toolbox import datasets, machine
-from parallel_ai.toolbox.stopwatch import compare
+from parallel_ai.toolbox.stopwatch import compare, measure
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def run(job: Job, way: Way, team: Any = None) -> list[Any]:
         return map_serial(job.function, job.items)
     if way.kind == "threads":
         return map_threads(job.function, job.items, way.workers)
-    if way.at_hand:
+    if not way.starts:
         return list(team.map(job.function, job.items, timeout=LIMIT))
     with executor(way.workers) as fresh:
         return list(fresh.map(job.function, job.items, timeout=LIMIT))
@@ -116,9 +116,16 @@ def survey(count: int = 24, repeats: int = 3) -> dict[str, Any]:
     with jobs(count) as six, executor(machine.cpus()) as team:
         for name, job in six.items():
             work = examine(job.function, job.items, job.reads)
+            calls = {w: partial(run, job, w, team) for w in tried}
             timings = compare(
-                {str(w): partial(run, job, w, team) for w in tried}, repeats
+                {str(w): calls[w] for w in tried if not w.starts}, repeats
             )
+            # These start from nothing each time: there is nothing to warm up.
+            timings |= {
+                str(w): measure(calls[w], repeats=repeats, warmup=0)
+                for w in tried
+                if w.starts
+            }
             right = list(map(str, timings["serial"].result))
             for way, timing in timings.items():
                 if list(map(str, timing.result)) != right:

@@ -31,6 +31,11 @@ class Way:
     workers: int = 1
     at_hand: bool = False
 
+    @property
+    def starts(self) -> bool:
+        """Whether it starts its workers, for this job alone: processes."""
+        return self.kind == "processes" and not self.at_hand
+
     def __str__(self) -> str:
         """Write it for a figure."""
         if self.kind == "serial":
@@ -121,9 +126,7 @@ def predict(work: Work, way: Way, prices: Prices) -> float:
     The asymptotic bound of operational analysis (Denning and Buzen, 1978):
     nothing is done sooner than the busiest resource allows.
     """
-    fixed = prices.process_start * (
-        way.kind == "processes" and not way.at_hand
-    )
+    fixed = prices.process_start * way.starts
     return fixed + max(demands(work, way, prices).values())
 
 

@@ -143,7 +143,7 @@ def compare_fits(count: int | None = None) -> dict[str, Timing | float]:
         lstsq, one QR of all rows, then factors and products by 1 and all
         CPUs, and the seconds that reading the rows once takes.
     """
-    count = count or min(2_000_000, machine.memory() // 32 // 64)
+    count = count or min(1_000_000, machine.memory() // 32 // 64)
     rows = make_rows(count)
     ways: dict[str, Callable[[], np.ndarray]] = {
         "lstsq": partial(fit_lstsq, rows)
