@@ -21,8 +21,12 @@ book: $(READY)  ## execute what is stale and build the book into _build/html
 	@echo "Read it: _build/html/index.html"
 	@cat _build/summary.txt
 
+# Tests that neither measure nor start clusters run side by side.
+APART := tests/extensions $(wildcard tests/test_*.py)
+
 test: $(READY)  ## run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(APART); apart=$$?; \
+	  $(BIN)/python -m pytest $(APART:%=--ignore=%) && exit $$apart
 
 serve: book  ## build the book and serve it at http://127.0.0.1:8000 (PORT=…)
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
