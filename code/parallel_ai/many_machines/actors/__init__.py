@@ -1,0 +1,161 @@
+"""Actors and Ray: state that stays where it is, and messages that come to it.
+
+The claim: a task has no memory, so what changes must travel with every call;
+an actor keeps it, and takes one message at a time, so that nothing needs a
+lock. Dask and Ray offer both, for a like price a message; what differs is
+who may share memory, what order is kept and what survives a death.
+"""
+
+from parallel_ai.many_machines.actors.from_scratch import (
+    Actor,
+    ActorDiedError,
+    live,
+)
+from parallel_ai.many_machines.actors.jobs import (
+    Trained,
+    Trial,
+    better,
+    learn,
+    learn_dask,
+    learn_ray,
+    search_dask,
+    search_ray,
+    search_serial,
+    train_dask,
+    train_ray,
+    tree,
+    trial,
+)
+from parallel_ai.many_machines.actors.local_ray import (
+    listening,
+    ray_local,
+)
+from parallel_ai.many_machines.actors.messages import (
+    Friend,
+    Interleaved,
+    Saved,
+    Tally,
+    ask_dask,
+    ask_ray,
+    is_back,
+    until,
+)
+from parallel_ai.many_machines.actors.objects import (
+    Parcel,
+    Place,
+    Reader,
+    hand_out_costs,
+    hand_out_dask,
+    hand_out_file,
+    hand_out_ray,
+    memories,
+    opened,
+    packings,
+    place,
+    place_of_file,
+)
+from parallel_ai.many_machines.actors.overheads import (
+    call_costs,
+    nothing,
+    task_costs,
+)
+from parallel_ai.many_machines.actors.practice import (
+    once,
+    pooled,
+    staleness,
+)
+from parallel_ai.many_machines.actors.servers import (
+    Asynchronous,
+    Synchronous,
+    descend,
+    step_gradient,
+    together,
+    train_serial,
+    train_tasks,
+)
+from parallel_ai.many_machines.actors.softmax import (
+    Shard,
+    accuracy,
+    as_rows,
+    cross_entropy,
+    gradient,
+    minibatch,
+    probabilities,
+    shards,
+    start_theta,
+)
+from parallel_ai.many_machines.actors.stale import (
+    curvature,
+    largest_rate,
+    predicted_rate,
+    train_stale,
+    trains,
+)
+
+__all__ = [
+    "Actor",
+    "ActorDiedError",
+    "Asynchronous",
+    "Friend",
+    "Interleaved",
+    "Parcel",
+    "Place",
+    "Reader",
+    "Saved",
+    "Shard",
+    "Synchronous",
+    "Tally",
+    "Trained",
+    "Trial",
+    "accuracy",
+    "as_rows",
+    "ask_dask",
+    "ask_ray",
+    "better",
+    "call_costs",
+    "cross_entropy",
+    "curvature",
+    "descend",
+    "gradient",
+    "hand_out_costs",
+    "hand_out_dask",
+    "hand_out_file",
+    "hand_out_ray",
+    "is_back",
+    "largest_rate",
+    "learn",
+    "learn_dask",
+    "learn_ray",
+    "listening",
+    "live",
+    "memories",
+    "minibatch",
+    "nothing",
+    "once",
+    "opened",
+    "packings",
+    "place",
+    "place_of_file",
+    "pooled",
+    "predicted_rate",
+    "probabilities",
+    "ray_local",
+    "search_dask",
+    "search_ray",
+    "search_serial",
+    "shards",
+    "staleness",
+    "start_theta",
+    "step_gradient",
+    "task_costs",
+    "together",
+    "train_dask",
+    "train_ray",
+    "train_serial",
+    "train_stale",
+    "train_tasks",
+    "trains",
+    "tree",
+    "trial",
+    "until",
+]

@@ -1,0 +1,304 @@
+"""LightGBM on Dask's workers, with a network of our own.
+
+Claim: trees grown from histograms that workers exchange are those of one
+machine, and what is sent can be told before: bins × 16 bytes a split.
+"""
+
+import ctypes
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import lightgbm
+import numpy as np
+from distributed import Client, wait
+
+from parallel_ai.many_machines.ml_at_scale.exchange import (
+    Exchange,
+    hush,
+    listen,
+)
+from parallel_ai.many_machines.ml_at_scale.merging import SECONDS
+from parallel_ai.many_machines.ml_at_scale.sums import Block
+
+ENTRY = 16  # bytes of a bin: sums of gradients and of curvatures, doubles
+SETTINGS = {
+    "objective": "binary",
+    "num_leaves": 15,
+    "learning_rate": 0.2,
+    # Workers only estimate how many rows a leaf has; curvatures are exact.
+    "min_data_in_leaf": 1,
+    "min_sum_hessian_in_leaf": 5.0,
+    "max_bin": 256,
+    "min_data_in_bin": 1,  # the codes are bins already
+    "feature_pre_filter": False,  # would judge by the rows of one worker
+    "deterministic": True,
+    "force_col_wise": True,
+    "num_threads": 1,
+    "verbosity": -1,
+}
+
+# LightGBM's functions, as its header include/LightGBM/meta.h has them.
+_sizes = ctypes.POINTER(ctypes.c_int32)
+_Reducer = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int32
+)
+_ReduceScatter = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int, _sizes, _sizes,
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_int32, ctypes.POINTER(_Reducer),
+)  # fmt: skip
+_AllGather = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_int32, _sizes, _sizes,
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_int32,
+)  # fmt: skip
+
+
+_log = logging.getLogger(__name__)
+# Each thread of LightGBM prints unless told otherwise; kept for ever, since
+# a thread may use it at any time.
+_tell = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(
+    lambda text: _log.debug(text.decode(errors="replace").rstrip())
+)
+
+
+class Traffic(NamedTuple):
+    """What a worker has sent to the others."""
+
+    histograms: int = 0  # bytes
+    rest: int = 0  # bytes: bins, totals, the best splits
+    messages: int = 0
+
+
+class Network:
+    """The two functions that LightGBM asks a network for.
+
+    An error cannot pass through LightGBM's C++. It is kept, and from then on
+    the others are taken for copies of this worker, so that what LightGBM
+    gets is always well-formed; training ends with the tree at hand.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.histograms = 0
+        self.error: BaseException | None = None
+
+    def swap(self, blocks: list[bytes]) -> list[bytes]:
+        """Exchange blocks, unless something has gone wrong before."""
+        if self.error is None:
+            try:
+                return self.exchange.swap(blocks)
+            except BaseException as error:  # noqa: BLE001 - raised later
+                self.error = error
+        return [blocks[self.exchange.rank]] * len(blocks)
+
+    def check(self, environment: Any = None) -> None:
+        """Raise what went wrong; for LightGBM to call after each tree."""
+        if self.error is not None:
+            raise self.error
+
+    def reduce_scatter(
+        self, mine: int, size: int, type_size: int, starts: Any, sizes: Any,
+        count: int, out: int, out_size: int, reducer: Any,
+    ) -> None:  # fmt: skip
+        """Sum up all workers' blocks; each keeps the block of its rank."""
+        blocks = [
+            ctypes.string_at(mine + starts[i], sizes[i]) for i in range(count)
+        ]
+        own, before = sizes[self.exchange.rank], self.exchange.bytes
+        received = self.swap(blocks)
+        self.histograms += self.exchange.bytes - before
+        ctypes.memmove(out, received[0], own)
+        for block in received[1:]:  # in the order of ranks, on every worker
+            reducer[0](ctypes.c_char_p(block), out, type_size, own)
+
+    def all_gather(
+        self, mine: int, size: int, starts: Any, sizes: Any, count: int,
+        out: int, out_size: int,
+    ) -> None:  # fmt: skip
+        """Give every worker the blocks of all."""
+        block = ctypes.string_at(mine, sizes[self.exchange.rank])
+        for i, part in enumerate(self.swap([block] * count)):
+            whole = part * (sizes[i] // max(len(part), 1) + 1)
+            ctypes.memmove(out + starts[i], whole, sizes[i])
+
+    def traffic(self) -> Traffic:
+        """Tell what this worker has sent so far."""
+        rest = self.exchange.bytes - self.histograms
+        return Traffic(self.histograms, rest, self.exchange.messages)
+
+    @contextmanager
+    def plugged_in(self) -> Iterator[None]:
+        """Let LightGBM use it in this thread, for the length of a block."""
+        library = lightgbm.basic._LIB
+        scatter = _ReduceScatter(self.reduce_scatter)
+        gather = _AllGather(self.all_gather)
+        library.LGBM_RegisterLogCallback(_tell)
+        try:
+            lightgbm.basic._safe_call(
+                library.LGBM_NetworkInitWithFunctions(
+                    self.exchange.world, self.exchange.rank, scatter, gather
+                )
+            )
+            yield
+        finally:
+            library.LGBM_NetworkFree()
+            self.check()
+
+
+def highest(block: Block) -> np.ndarray:
+    """Highest code of each feature; 0 for a block without rows."""
+    return block[0].max(axis=0, initial=0)
+
+
+def bins_like(codes: np.ndarray) -> lightgbm.Dataset:
+    """Make LightGBM take each code up to the highest for a bin.
+
+    Left alone, every worker would find bins on its own rows.
+
+    Parameters
+    ----------
+    codes : array of shape (p,)
+        The highest of each feature.
+    """
+    steps = np.arange(int(codes.max(initial=0)) + 1)[:, np.newaxis]
+    rows = np.where(steps <= codes, steps, 0)
+    return lightgbm.Dataset(rows, params=SETTINGS).construct()
+
+
+def train_alone(
+    block: Block,
+    trees: int,
+    settings: dict[str, Any] | None = None,
+    bins: lightgbm.Dataset | None = None,
+    after_each: Sequence[Callable[[Any], None]] = (),
+) -> lightgbm.Booster:
+    """Grow trees on the rows of one machine.
+
+    Parameters
+    ----------
+    bins : lightgbm.Dataset, optional
+        Whose bins to use; by default those that the rows suggest.
+    after_each : sequence of callable
+        Called after each tree.
+    """
+    data = lightgbm.Dataset(*block, reference=bins)
+    return lightgbm.train(
+        SETTINGS | (settings or {}), data, trees, callbacks=list(after_each)
+    )
+
+
+def train_rank(
+    blocks: Sequence[Block],
+    codes: np.ndarray,
+    rank: int,
+    addresses: Sequence[tuple[str, int]],
+    secret: bytes,
+    trees: int,
+    settings: dict[str, Any],
+) -> tuple[str, Traffic]:
+    """Grow trees together with the other workers: the part of one of them.
+
+    Returns
+    -------
+    model, traffic
+        The model as text, the same on every worker.
+    """
+    X = np.concatenate([block[0] for block in blocks])
+    y = np.concatenate([block[1] for block in blocks])
+    if X.shape[1] < len(addresses):
+        raise ValueError(f"{len(addresses)} workers, {X.shape[1]} features")
+    shared = {"tree_learner": "data", "num_machines": len(addresses)}
+    with Exchange(rank, addresses, secret) as exchange:
+        network = Network(exchange)
+        bins, own = bins_like(codes), shared | settings
+        with network.plugged_in():
+            booster = train_alone((X, y), trees, own, bins, [network.check])
+    return booster.model_to_string(), network.traffic()
+
+
+class Grown(NamedTuple):
+    """A model, and what its workers sent to each other."""
+
+    model: lightgbm.Booster
+    traffic: list[Traffic]
+
+
+def train(
+    client: Client,
+    blocks: Sequence[Any],
+    trees: int,
+    settings: dict[str, Any] | None = None,
+) -> Grown:
+    """Grow trees on blocks, each worker on those that it holds.
+
+    Parameters
+    ----------
+    blocks : sequence of Future
+        Of pairs (codes, labels). Every worker needs one thread for it.
+
+    Raises
+    ------
+    ValueError
+        There are no blocks, or fewer features than workers: each worker
+        decides about some.
+    TimeoutError
+        A worker waited too long for another.
+    """
+    if not len(blocks):
+        raise ValueError("there is nothing to learn from: no blocks")
+    wait(blocks, timeout=SECONDS)
+    held: dict[str, list[Any]] = {}
+    where = client.who_has(blocks)
+    for block in blocks:
+        held.setdefault(where[block.key][0], []).append(block)
+    tops = client.gather(client.map(highest, blocks, pure=False))
+    codes = np.max(tops, axis=0)
+    workers, secret = list(held), os.urandom(16)
+    try:
+        opened = client.run(listen, secret, workers=workers)
+        addresses = [opened[worker] for worker in workers]
+        parts = [
+            client.submit(
+                train_rank,
+                held[worker],
+                codes,
+                rank,
+                addresses,
+                secret,
+                trees,
+                settings or {},
+                workers=[worker],
+                pure=False,
+            )
+            for rank, worker in enumerate(workers)
+        ]
+        done = client.gather(parts)
+    finally:
+        client.run(hush, secret, workers=workers)
+    model = lightgbm.Booster(model_str=done[0][0])
+    return Grown(model, [traffic for _, traffic in done])
+
+
+def bins_sent(codes: np.ndarray) -> int:
+    """Count the bins that LightGBM sends of a histogram.
+
+    It leaves out the lowest of each feature: what that holds is what the
+    others lack of the total. So a column of zeros and ones is one bin.
+
+    Parameters
+    ----------
+    codes : array of shape (p,)
+        The highest of each feature.
+    """
+    return int(codes.sum(dtype=np.int64))
+
+
+def predicted_bytes(bins: int, splits: int, workers: int) -> float:
+    """Bytes of histograms that each worker sends, by the model.
+
+    For a split the histogram of one leaf, the smaller of two, is summed up;
+    of it a worker sends to each other one the features that are that one's.
+    """
+    return splits * bins * ENTRY * (workers - 1) / workers
