@@ -564,7 +564,7 @@ def test_a_silent_worker_is_given_up_and_a_scheduler_dies(tmp_path):
         assert listening(psutil.Process()) == {cluster.LOOPBACK}
         seconds, count = failures.presumed_dead(client, tmp_path)
         assert count == failures.Tally(1, 2, 1, 0, {"task": 1})
-        assert seconds >= 5  # Dask's own least patience
+        assert seconds > 1  # no sooner than it was told to
 
         def kill(done):
             if done == 2:
