@@ -1,7 +1,5 @@
 """Real rows: how late a flight will arrive, from what its departure tells."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from parallel_ai.toolbox import datasets
-from parallel_ai.toolbox.stopwatch import Timing, compare
+from parallel_ai.toolbox.stopwatch import Timing, measure
 
 NUMBERS = ["dep_delay", "distance", "hour"]
 WORDS = ["carrier", "origin", "month"]
@@ -96,11 +94,12 @@ def compare_folds(
 ) -> dict[int, Timing]:
     """Time a cross-validation with several numbers of workers."""
     x, y = table[NUMBERS + WORDS], table[TARGET]
-    ways: dict[str, Callable[[], np.ndarray]] = {
-        str(k): partial(score_folds, pipeline(), x, y, folds, k) for k in steps
+    # One number after the other: the workers stay while it is the same, and
+    # the warm-up starts those that are missing.
+    return {
+        k: measure(score_folds, pipeline(), x, y, folds, k, repeats=2)
+        for k in steps
     }
-    found = compare(ways, repeats=2)  # the warm-up starts the workers
-    return {int(k): timing for k, timing in found.items()}
 
 
 def choose_then_split(noise: np.ndarray, y: np.ndarray) -> float:

@@ -108,6 +108,6 @@ def mean_comparison() -> dict[str, Timing | float]:
         tensor = torch.from_numpy(values)
         ways["torch mean"] = lambda: float(tensor.mean())
     return {
-        **compare(ways, repeats=5),
+        **compare(ways, repeats=3),
         "limit: read bandwidth": values.nbytes / bandwidth,
     }
