@@ -66,7 +66,7 @@ def beside_poison(
     """
     worker = min(client.nthreads())
     journal, gate = folder / "journal", folder / "gate"
-    place = {"workers": [worker], "allow_other_workers": True, "pure": False}
+    place = {"workers": [worker], "pure": False}
     with allowed_failures(client, 0):
         poisoned = client.submit(poison, journal, gate, **place)
         innocent = client.submit(write_line, journal, "begin good", **place)
