@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -105,6 +106,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compare processes, threads, shared memory and environment."""
     processes, threads = children(), set(threading.enumerate())
     environment, blocks = dict(os.environ), shared_memory()
+    handler = signal.getsignal(signal.SIGINT)
     folder = Path.cwd()
     yield
     end_kept_workers()
@@ -122,6 +124,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     environment["PYTEST_CURRENT_TEST"] = os.environ["PYTEST_CURRENT_TEST"]
     assert dict(os.environ) == environment, "environment variables changed"
     assert Path.cwd() == folder, "working folder changed"
+    assert signal.getsignal(signal.SIGINT) is handler, "Ctrl-C taken over"
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ from parallel_ai.many_machines.clusters import (
     recording,
 )
 from parallel_ai.one_machine.loops import delay_interval
+from parallel_ai.one_machine.processes import attempt
 from parallel_ai.toolbox import cluster
 from parallel_ai.toolbox.exercises import EXERCISES, verdict
 
@@ -1008,3 +1009,14 @@ def test_a_written_time_limit_is_read_back(days, hours, minutes, seconds):
     )
     got = clusters.walltime_seconds(text)
     assert got == expected.total_seconds()
+
+
+def test_asking_for_slurm_leaves_ctrl_c_alone():
+    program = """
+import signal
+before = signal.getsignal(signal.SIGINT)
+from parallel_ai.many_machines import clusters
+clusters.job_script({"cores": 1, "memory": "1 GiB"})
+print("handler is the same:", signal.getsignal(signal.SIGINT) is before)
+"""
+    assert "handler is the same: True" in attempt(program)

@@ -5,12 +5,15 @@ asks the batch system: so many cores, so much memory, so long. Each job that
 it lets run is a worker (or some) that calls our scheduler.
 """
 
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dask_jobqueue import SLURMCluster
 from distributed.security import Security
+
+if TYPE_CHECKING:
+    from dask_jobqueue import SLURMCluster
 
 # Workers go a little before SLURM would kill them, and hand over first what
 # they hold; not all at the same time.
@@ -29,7 +32,7 @@ def slurm_cluster(
     options: Mapping[str, Any],
     jobs: int = 1,
     security: Security | None = None,
-) -> Iterator[SLURMCluster]:
+) -> "Iterator[SLURMCluster]":
     """Ask SLURM for jobs that are workers; cancel them at the end.
 
     Parameters
@@ -42,7 +45,7 @@ def slurm_cluster(
     security
         Certificates, in files that all nodes see.
     """
-    with SLURMCluster(
+    with _jobqueue().SLURMCluster(
         **{"security": security, **options}, n_workers=0
     ) as cluster:
         cluster.scale(jobs=jobs)
@@ -63,8 +66,18 @@ def job_script(
         "scheduler_options": scheduler,
         **options,
     }
-    with SLURMCluster(**wanted) as cluster:
+    with _jobqueue().SLURMCluster(**wanted) as cluster:
         return str(cluster.job_script())
+
+
+def _jobqueue() -> Any:
+    """Import dask_jobqueue, which takes Ctrl-C over, and give it back."""
+    before = signal.getsignal(signal.SIGINT)
+    import dask_jobqueue
+
+    if signal.getsignal(signal.SIGINT) is not before:
+        signal.signal(signal.SIGINT, before)
+    return dask_jobqueue
 
 
 def directives(script: str) -> dict[str, str]:
