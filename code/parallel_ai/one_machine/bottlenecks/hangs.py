@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+import psutil
+
 from parallel_ai.one_machine.bottlenecks.spying import dump
 from parallel_ai.one_machine.processes import tidy
 
@@ -144,6 +146,7 @@ def ask_traceback(child: "subprocess.Popen[str]", pause: float = 0.2) -> str:
     try:
         errors = cast(IO[str], child.stderr)
         errors.readline()
+        _rest(child, pause)
         before, answer = "", _answer(child, errors)
         while answer != before:
             with suppress(subprocess.TimeoutExpired):
@@ -153,6 +156,23 @@ def ask_traceback(child: "subprocess.Popen[str]", pause: float = 0.2) -> str:
     finally:
         alarm.cancel()
         alarm.join()
+
+
+def _rest(child: "subprocess.Popen[str]", pause: float) -> None:
+    """Wait until a program uses no CPU, but not for ever: it may spin.
+
+    Its threads cannot be stopped for the answer, and reading the stack of
+    one that is just calling something has crashed a program.
+    """
+    process, before = psutil.Process(child.pid), -1.0
+    for _ in range(20):
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(pause)
+        with suppress(psutil.Error):
+            now = sum(process.cpu_times()[:2])
+            if now == before:
+                return
+            before = now
 
 
 def _answer(child: "subprocess.Popen[str]", errors: IO[str]) -> str:
