@@ -11,6 +11,7 @@ from pathlib import Path
 import grimp
 import pytest
 import yaml
+from IPython.core.inputtransformer2 import TransformerManager
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
@@ -169,6 +170,46 @@ def test_every_public_name_appears_in_its_chapter(name):
         shown |= {word.rpartition(".")[2] for word in line.split()}
     for path in sources(name):
         assert public_names(path) - shown == set(), path.name
+
+
+CELL = re.compile(
+    r"^`{3,}\{code-cell\}[^\n]*\n(---\n.*?\n---\n|(?::[^\n]*\n)*)(.*?)^`{3,}$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def bound_and_used(source: str) -> tuple[set[str], set[str]]:
+    """Names that a cell defines at its top level or imports, and that it reads."""
+    tree = parse(source)
+    bound, used = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.alias):
+            bound.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(
+            node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        ):
+            bound.add(node.name)
+    return bound, used
+
+
+def parse(source: str) -> ast.Module:
+    return ast.parse(TransformerManager().transform_cell(source))
+
+
+@pytest.mark.parametrize("name", chapters())
+def test_a_notebook_needs_nothing_of_the_cells_that_it_drops(name):
+    """Cells with the tag remove-cell are for the page's text alone."""
+    kept, dropped = set(), set()
+    for options, source in CELL.findall(page(name)):
+        bound, used = bound_and_used(source)
+        if "remove-cell" in options:
+            dropped |= bound
+            continue
+        kept |= bound
+        assert used & (dropped - kept) == set(), source
+    assert kept
 
 
 @pytest.mark.parametrize("name", chapters())
