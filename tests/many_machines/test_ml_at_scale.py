@@ -38,9 +38,9 @@ from sklearn.preprocessing import StandardScaler
 
 from parallel_ai.many_machines import ml_at_scale as ml
 from parallel_ai.many_machines.ml_at_scale import (
-    boosting,
     comparing,
     exchange,
+    plugging,
     practice,
 )
 from parallel_ai.toolbox import cluster
@@ -883,7 +883,7 @@ def test_a_network_adds_up_and_gathers():
         pair = ctypes.c_int32 * 2
         starts, sizes = pair(0, 16), pair(16, 16)
 
-        @boosting._Reducer
+        @plugging._Reducer
         def plus(source, target, type_size, size):
             numbers = np.frombuffer(ctypes.string_at(source, size))
             place = (ctypes.c_double * (size // 8)).from_address(target)

@@ -9,8 +9,6 @@ it possible and no faster. Predictions need no more than the model's copy.
 
 from parallel_ai.many_machines.ml_at_scale.boosting import (
     Grown,
-    Network,
-    Traffic,
     bins_like,
     bins_sent,
     highest,
@@ -85,6 +83,7 @@ from parallel_ai.many_machines.ml_at_scale.orders import (
     stream,
     stream_serial,
 )
+from parallel_ai.many_machines.ml_at_scale.plugging import Network, Traffic
 from parallel_ai.many_machines.ml_at_scale.practice import (
     area,
     merge_triangles,
