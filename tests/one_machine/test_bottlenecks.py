@@ -379,7 +379,6 @@ def test_spy_sees_the_program_and_returns_what_it_printed(monkeypatch, colour):
 
 @look
 def test_a_program_that_fails_shows_its_traceback():
-    # Long enough for py-spy to look into it before it ends.
     seen = bottlenecks.spy(
         jobs.source() + "\ntick(time.perf_counter() + 0.4)\n1 // 0"
     )
@@ -657,6 +656,12 @@ def test_watch_keeps_what_each_profiler_found():
     assert any(c.calls == 50 for c in found["cProfile"].result)
     assert any(x.hits == 50 for x in found["line_profiler"].result)
     assert found["tracemalloc"].result.peak > 0
+
+
+@look
+def test_py_spy_is_there_before_a_short_program_begins():
+    for _ in range(5):
+        assert bottlenecks.spy("print('short')").output == "short"
 
 
 @look

@@ -246,13 +246,23 @@ def test_cross_validated_regression_sends_its_folds(digits):
 
 @teams
 def test_threads_at_work_counts_those_that_ended_too(team):
-    # The watcher wants the lock that these hold, once for each thread that
-    # earlier tests' libraries have left in this process: give it time.
-    result, threads = models.threads_at_work(
-        lambda: burn_in(team, 0.6), every=0.005
-    )
+    # The watcher wants the lock that these hold, more often for each idle
+    # thread of this process: libraries leave some, these are many.
+    usual, home = sys.getswitchinterval(), threading.Event()
+    idle = [threading.Thread(target=home.wait) for _ in range(150)]
+    for thread in idle:
+        thread.start()
+    try:
+        result, threads = models.threads_at_work(
+            lambda: burn_in(team, 0.6), every=0.005
+        )
+    finally:
+        home.set()
+        for thread in idle:
+            thread.join()
     assert result is None
     assert threads == team
+    assert sys.getswitchinterval() == usual
 
 
 def test_threads_at_work_counts_the_caller_and_not_the_watcher():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ import psutil
 from parallel_ai.one_machine.bottlenecks.sampling import Stack
 
 LIMIT = 60.0  # seconds: no program that is watched runs longer
+WAIT = "import sys; sys.stdin.read()\n"  # until py-spy is looking
 CHATTER = "py-spy>"  # how lines begin in which py-spy speaks of itself
 
 
@@ -63,7 +65,7 @@ def spy(
     """
     with tempfile.TemporaryDirectory() as folder:
         script, folded = Path(folder, "program.py"), Path(folder, "folded.txt")
-        script.write_text(program, encoding="utf-8")
+        script.write_text(WAIT + program, encoding="utf-8")
         output = _run(
             ["record", "--format=raw", f"--rate={rate}", "--nolineno"]
             + [f"--output={folded}", *options]
@@ -122,23 +124,51 @@ def _run(arguments: Sequence[str], seconds: float) -> str:
         raise NotAllowed("py-spy is not installed: pip install py-spy")
     child = subprocess.Popen(  # noqa: S603
         [command, *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         encoding="utf-8",
     )
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        _end(child)
+
+    limit = threading.Timer(seconds, stop)
+    limit.start()
     try:
-        output, _ = child.communicate(timeout=seconds)
+        output = _talk(child)
     except BaseException:
         _end(child)
         raise
+    finally:
+        limit.cancel()
+    if late.is_set():
+        raise subprocess.TimeoutExpired(command, seconds, output)
     if child.returncode and "elevated permissions" in output:
         raise NotAllowed(_cure(sys.platform))
     if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, command, output)
+        error = subprocess.CalledProcessError(
+            child.returncode, command, output
+        )
+        error.add_note(output)
+        raise error
     plain = re.sub(r"\x1b\[[\d;]*m", "", output)  # no colours
     lines = plain.splitlines(keepends=True)
     return "".join(x for x in lines if not x.startswith(CHATTER)).strip()
+
+
+def _talk(child: "subprocess.Popen[str]") -> str:
+    """Let the program begin once py-spy looks; return all that they print."""
+    with child:  # it has ended when this ends
+        output = ""
+        for line in child.stdout or ():
+            output += line
+            if "Sampling process" in line and child.stdin:
+                child.stdin.close()
+        return output
 
 
 def _end(child: "subprocess.Popen[str]") -> None:
@@ -151,7 +181,7 @@ def _end(child: "subprocess.Popen[str]") -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     child.kill()
-    child.communicate()
+    child.wait()
 
 
 def _cure(system: str) -> str:
