@@ -15,8 +15,12 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	@touch $@
 
+# jupyter-book, without a look for garbage after every 700 new objects; the
+# book's extensions look later and seldom.
+BUILD := import gc; gc.disable(); from jupyter_book.cli.main import main; main()
+
 book: $(READY)  ## execute what is stale and build the book into _build/html
-	@$(BIN)/jupyter-book build . -W -n --keep-going -q || \
+	@$(BIN)/python -c "$(BUILD)" build . -W -n --keep-going -q || \
 	  { cat _build/failures.txt; exit 1; }
 	@echo "Read it: _build/html/index.html"
 	@cat _build/summary.txt

@@ -85,7 +85,8 @@ class Reader:
             JSON-able; `digest` turns it into the fingerprint.
         """
         cells = list(cells)
-        names = {n for source, _ in cells for n in imported(parse(source))}
+        importing = [source for source, _ in cells if "import" in source]
+        names = {n for source in importing for n in imported(parse(source))}
         names |= {n for source, _ in cells for n in self._mentioned(source)}
         files, found = self._declared(depends, folder)
         modules = self._closure(names | found)

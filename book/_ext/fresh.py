@@ -484,6 +484,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx; needs ``fresh_package``, the package of the book."""
     # A build makes millions of small objects and keeps most: looking for
     # garbage after every 700 of them takes a quarter of a build's time.
+    gc.enable()  # `make book` starts without, for the imports
     gc.set_threshold(*GARBAGE)
     app.add_config_value("fresh_package", "parallel_ai", "env", str)
     app.add_config_value("fresh_extensions", extensions(), "env", str)
