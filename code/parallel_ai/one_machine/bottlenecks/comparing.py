@@ -108,11 +108,11 @@ def profiler_costs(size: int = 200_000) -> dict[str, Timing | float]:
     """Time the worst case under each profiler: nothing but small calls."""
     times = [100 * (number % 24) for number in range(size)]
     costs: dict[str, Timing | float] = {
-        **watch(partial(jobs.sum_called, times), jobs.sum_called, 5)
+        **watch(partial(jobs.sum_called, times), jobs.sum_called, 3)
     }
     if not why_not():
         call = f"sum_called([100 * (i % 24) for i in range({size})])"
-        program = jobs.source() + TIMED.format(repeats=5, call=call)
+        program = jobs.source() + TIMED.format(repeats=3, call=call)
         seconds = json.loads(spy(program).output)
         costs["py-spy"] = Timing(tuple(seconds))
     return costs
