@@ -208,7 +208,7 @@ def test_scores_do_not_depend_on_workers(table, workers, no_workers_left):
 
 
 def test_folds_are_timed_by_workers(table, no_workers_left):
-    found = first_model.compare_folds(table, [1, 2], folds=3)
+    (found,) = first_model.compare_folds([table], [1, 2], folds=3)
     assert list(found) == [1, 2]
     assert (found[1].result == found[2].result).all()
 

@@ -1,5 +1,6 @@
 """Real rows: how late a flight will arrive, from what its departure tells."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -90,16 +91,25 @@ def score_folds(
 
 
 def compare_folds(
-    table: pd.DataFrame, steps: list[int], folds: int = 8
-) -> dict[int, Timing]:
-    """Time a cross-validation with several numbers of workers."""
-    x, y = table[NUMBERS + WORDS], table[TARGET]
+    tables: Sequence[pd.DataFrame], steps: Sequence[int], folds: int = 8
+) -> list[dict[int, Timing]]:
+    """Time a cross-validation with several numbers of workers.
+
+    Returns
+    -------
+    list of dict
+        For each table the timings by number of workers.
+    """
+    found: list[dict[int, Timing]] = [{} for _ in tables]
     # One number after the other: the workers stay while it is the same, and
     # the warm-up starts those that are missing.
-    return {
-        k: measure(score_folds, pipeline(), x, y, folds, k, repeats=2)
-        for k in steps
-    }
+    for k in steps:
+        for table, times in zip(tables, found, strict=True):
+            x, y = table[NUMBERS + WORDS], table[TARGET]
+            times[k] = measure(
+                score_folds, pipeline(), x, y, folds, k, repeats=2
+            )
+    return found
 
 
 def choose_then_split(noise: np.ndarray, y: np.ndarray) -> float:
