@@ -50,7 +50,7 @@ def jobs(count: int = 24) -> Iterator[dict[str, Job]]:
     stacks = np.array_split(pixels[: len(pixels) // 10], count)
     large = np.resize(pixels, min(2**27, machine.memory() // 16))
     parts = np.array_split(large, count)
-    with label_service(data["train_labels"], 0.02) as port:
+    with label_service(data["train_labels"], 0.01) as port:
         yield {
             "ask a service": Job(partial(ask, port), range(count)),
             "count ink": Job(ink, [s.tobytes() for s in stacks]),
