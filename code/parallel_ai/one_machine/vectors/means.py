@@ -85,21 +85,14 @@ def _zero(values: np.ndarray) -> float:
     return 0 if values.dtype.kind in "iub" else 0.0
 
 
-def mean_comparison(
-    bandwidth: float | None = None,
-) -> dict[str, Timing | float]:
+def mean_comparison() -> dict[str, Timing | float]:
     """Compare means of a hundred million numbers with the memory's limit.
 
     Fewer numbers where there is little memory. PyTorch takes part where it
     is installed. The limit is the time in which all CPUs together read as
     many bytes and do nothing else.
-
-    Parameters
-    ----------
-    bandwidth : float, optional
-        Bytes a second, if `read_bandwidth` has measured them already.
     """
-    bandwidth = bandwidth or read_bandwidth()
+    bandwidth = read_bandwidth()
     count = min(100_000_000, machine.memory() // 40)
     pixels = load("fashion-mnist")["train_images"]
     values = np.resize(pixels, count) / 255
