@@ -560,7 +560,7 @@ def test_a_silent_worker_is_given_up_and_a_scheduler_dies(tmp_path):
     kept, gate = tmp_path / "kept", tmp_path / "never"
     kept.mkdir()
     items = {"a": 1, "b": 2, "c": (gate, 3)}  # the last cannot end
-    with failures.separate(3, ttl="1s") as (client, programs):
+    with failures.separate(2, ttl="1s") as (client, programs):
         assert listening(psutil.Process()) == {cluster.LOOPBACK}
         seconds, count = failures.presumed_dead(client, tmp_path)
         assert count == failures.Tally(1, 2, 1, 0, {"task": 1})
