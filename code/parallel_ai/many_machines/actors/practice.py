@@ -77,7 +77,7 @@ class _Fake:
         in_time = True
         if item == "slow":  # until all the others are done
             for _ in range(self.slow_for):
-                in_time &= self.others.acquire(timeout=2)
+                in_time = in_time and self.others.acquire(timeout=2)
         with self.lock:
             self.open -= 1
         future.set_result(f"{item} done" if in_time else "too late")
