@@ -4,11 +4,12 @@ Claim: trees grown from histograms that workers exchange are those of one
 machine, and what is sent can be told before: bins × 16 bytes a split.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import lightgbm
 import numpy as np
 from distributed import Client, wait
 
@@ -20,6 +21,9 @@ from parallel_ai.many_machines.ml_at_scale.exchange import (
 from parallel_ai.many_machines.ml_at_scale.merging import SECONDS
 from parallel_ai.many_machines.ml_at_scale.plugging import Network, Traffic
 from parallel_ai.many_machines.ml_at_scale.sums import Block
+
+if TYPE_CHECKING:  # slow to import: only where trees are grown
+    import lightgbm
 
 ENTRY = 16  # bytes of a bin: sums of gradients and of curvatures, doubles
 SETTINGS = {
@@ -54,6 +58,8 @@ def bins_like(codes: np.ndarray) -> lightgbm.Dataset:
     codes : array of shape (p,)
         The highest of each feature.
     """
+    import lightgbm
+
     steps = np.arange(int(codes.max(initial=0)) + 1)[:, np.newaxis]
     rows = np.where(steps <= codes, steps, 0)
     return lightgbm.Dataset(rows, params=SETTINGS).construct()
@@ -75,6 +81,8 @@ def train_alone(
     after_each : sequence of callable
         Called after each tree.
     """
+    import lightgbm
+
     data = lightgbm.Dataset(*block, reference=bins)
     return lightgbm.train(
         SETTINGS | (settings or {}), data, trees, callbacks=list(after_each)
@@ -138,6 +146,8 @@ def train(
     TimeoutError
         A worker waited too long for another.
     """
+    import lightgbm
+
     if not len(blocks):
         raise ValueError("there is nothing to learn from: no blocks")
     wait(blocks, timeout=SECONDS)

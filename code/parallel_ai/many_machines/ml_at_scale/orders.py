@@ -5,18 +5,22 @@ it pass over data that no machine holds, and makes it no faster; and the
 order of the rows becomes a part of the result.
 """
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Sequence
 from operator import getitem
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
-import dask.array as da
 import numpy as np
 from distributed import Client, wait
 
 from parallel_ai.many_machines.ml_at_scale.merging import SECONDS
 from parallel_ai.many_machines.ml_at_scale.sums import Block
+
+if TYPE_CHECKING:  # slow to import, and only the client needs it
+    import dask.array as da
 
 
 def pixels(images: np.ndarray, labels: np.ndarray) -> Block:
@@ -65,6 +69,8 @@ def arrays(client: Client, blocks: Sequence[Any]) -> tuple[da.Array, da.Array]:
     X, y
         Dask checks shapes, so each worker is asked for those of its blocks.
     """
+    import dask.array as da
+
     X, y = [], []
     kinds = client.gather(client.map(_kind, blocks, pure=False))
     for block, (shape, one_type, other_type) in zip(

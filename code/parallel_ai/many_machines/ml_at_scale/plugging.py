@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import lightgbm
-
 from parallel_ai.many_machines.ml_at_scale.exchange import Exchange
 
 # LightGBM's functions, as its header include/LightGBM/meta.h has them.
@@ -105,6 +103,8 @@ class Network:
     @contextmanager
     def plugged_in(self) -> Iterator[None]:
         """Let LightGBM use it in this thread, for the length of a block."""
+        import lightgbm
+
         library = lightgbm.basic._LIB
         scatter = _ReduceScatter(self.reduce_scatter)
         gather = _AllGather(self.all_gather)

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from parallel_ai.toolbox.exercises import exercise
 
@@ -152,6 +151,8 @@ def slope(X: np.ndarray, y: np.ndarray, coef: np.ndarray) -> Pair:
 def _check_area(
     candidate: Callable[[np.ndarray, np.ndarray], float],
 ) -> None:
+    from sklearn.metrics import roc_auc_score
+
     cases: list[Any] = [
         ([5, 0], [0, 5], 1.0),
         ([0, 5], [5, 0], 0.0),

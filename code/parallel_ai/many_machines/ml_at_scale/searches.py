@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from distributed import Client, as_completed
-from sklearn.base import clone
-from sklearn.model_selection import ParameterGrid
 
 from parallel_ai.many_machines.ml_at_scale.merging import SECONDS
 from parallel_ai.many_machines.ml_at_scale.orders import learn, stream_serial
@@ -23,6 +21,8 @@ def evaluate(
     model: Any, params: Mapping[str, Any], train: Block, test: Block
 ) -> dict[str, Any]:
     """Fit one candidate and score it: a row of the frame to come."""
+    from sklearn.base import clone
+
     fitted = clone(model).set_params(**params).fit(*train)
     return {**params, "score": fitted.score(*test)}
 
@@ -37,6 +37,8 @@ def grid_serial(
     test : pair of arrays
         Rows to choose by. To report a score of the chosen one takes others.
     """
+    from sklearn.model_selection import ParameterGrid
+
     rows = [evaluate(model, p, train, test) for p in ParameterGrid(grid)]
     return pd.DataFrame(rows)
 
@@ -52,6 +54,8 @@ def grid_cluster(
 
     The data go once to every worker, not along with every task.
     """
+    from sklearn.model_selection import ParameterGrid
+
     data = client.scatter([train, test], broadcast=True, hash=False)
     points = list(ParameterGrid(grid))
     rows = client.map(
@@ -119,6 +123,8 @@ def halve_serial(
     eta: int = 3,
 ) -> Halving:
     """Search by successive halving, one candidate after the other."""
+    from sklearn.base import clone
+
     models = {
         i: clone(model).set_params(**p) for i, p in enumerate(candidates)
     }
@@ -165,6 +171,8 @@ def halve(
     Jamieson and Talwalkar, 2016. Scores are used as they come, ties are
     broken by number: the result does not depend on who was first.
     """
+    from sklearn.base import clone
+
     models = {
         i: clone(model).set_params(**p) for i, p in enumerate(candidates)
     }
