@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import parallel_config
 from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyRegressor
 from sklearn.feature_selection import SelectKBest, f_regression
@@ -12,6 +13,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from parallel_ai.toolbox import datasets
 from parallel_ai.toolbox.stopwatch import Timing, measure
@@ -62,7 +64,11 @@ def pipeline() -> Pipeline:
 def score_folds(
     model: Any, x: Any, y: Any, folds: int = 5, workers: int = 1, seed: int = 0
 ) -> np.ndarray:
-    """Cross-validate, some folds at the same time.
+    """Cross-validate, some folds at the same time, with one thread each.
+
+    One worker would otherwise use all threads of BLAS and several share
+    them: two mechanisms compared as if they were one. Such small products
+    lose by threads besides.
 
     Parameters
     ----------
@@ -84,9 +90,13 @@ def score_folds(
         There are fewer rows than folds, or a fit failed.
     """
     cut = KFold(folds, shuffle=True, random_state=seed)
-    done = cross_validate(
-        model, x, y, cv=cut, n_jobs=workers, error_score="raise"
-    )
+    with (
+        threadpool_limits(1),
+        parallel_config("loky", inner_max_num_threads=1),
+    ):
+        done = cross_validate(
+            model, x, y, cv=cut, n_jobs=workers, error_score="raise"
+        )
     return done["test_score"]
 
 
