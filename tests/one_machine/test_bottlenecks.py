@@ -667,8 +667,10 @@ def test_py_spy_is_there_before_a_short_program_begins():
 @look
 def test_costs_hold_py_spy_where_it_may_look():
     costs = comparing.profiler_costs(size=24)
-    assert len(costs["py-spy"].seconds) == 5
+    runs = {len(timing.seconds) for timing in costs.values()}
+    assert len(runs) == 1
     assert next(iter(costs)) == "no profiler"
+    assert "py-spy" in costs
 
 
 # Exercises
