@@ -1,0 +1,1 @@
+"""Part III: CPU against GPU, and deep learning on one device."""
