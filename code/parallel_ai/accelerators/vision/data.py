@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -63,15 +64,17 @@ def load_data(validation: int = 6_000, seed: int = 0) -> Data:
     order = torch.randperm(
         len(raw["train_labels"]), generator=torch.Generator().manual_seed(seed)
     )
-    whole = as_part(raw["train_images"], raw["train_labels"])
-    deviation, mean = torch.std_mean(whole.images[order[validation:]])
+    # Mixed while they are bytes: a quarter of the memory of floats.
+    mixed = order.numpy()
+    whole = as_part(raw["train_images"][mixed], raw["train_labels"][mixed])
+    deviation, mean = torch.std_mean(whole.images[validation:])
     whole.images.sub_(mean).div_(deviation)
     test = as_part(raw["test_images"], raw["test_labels"])
     test.images.sub_(mean).div_(deviation)
-    return Data(whole[order[validation:]], whole[order[:validation]], test)
+    return Data(whole[validation:], whole[:validation], test)
 
 
-def as_part(images: object, labels: object) -> Part:
+def as_part(images: np.ndarray, labels: np.ndarray) -> Part:
     """Turn arrays of bytes into a part, pixels from 0 to 1."""
     pixels = torch.as_tensor(images).unsqueeze(1).float().div_(255)
     return Part(pixels, torch.as_tensor(labels).long())
