@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn import metrics  # sets an environment variable: not in a test
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -410,8 +411,6 @@ def test_chance_goes_on_where_it_was(device):
 
 @pytest.mark.parametrize("count", [1, 2, 35])
 def test_scores_agree_with_scikit_learn(count):
-    from sklearn import metrics  # no child needs it
-
     model, _ = learn()
     part = pictures(count, 9)
     logits = vision.predict(model, part, 4)
