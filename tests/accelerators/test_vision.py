@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn import metrics  # sets an environment variable: not in a test
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics  # sets an environment variable: not in a test
 from torch import nn
 
 from parallel_ai.accelerators import vision
