@@ -436,6 +436,17 @@ def changed_outputs(
     ]
 
 
+def keep_references(app: Sphinx, env: Any, docnames: list[str]) -> None:
+    """Do not format the references anew if no page is read anew.
+
+    The formatted ones lie in the environment, with the pages; a bibliography
+    file that changed makes the pages that cite it read anew.
+    """
+    cite = env.domains.get("cite")
+    if cite and cite.citations and not docnames:
+        cite.env_updated = list  # called once a build; changes no page
+
+
 def insert_fingerprint(app: Sphinx, docname: str, source: list[str]) -> None:
     """Add the fingerprint to the kernelspec; no line changes its number."""
     page = app.fresh.pages.get(docname)  # type: ignore[attr-defined]
@@ -491,6 +502,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", lock_build, priority=100)
     app.connect("builder-inited", execute_stale, priority=900)
     app.connect("env-get-outdated", changed_outputs)
+    app.connect("env-before-read-docs", keep_references)
     app.connect("source-read", insert_fingerprint)
     app.connect("build-finished", summarise, priority=900)
     return {"version": "1", "env_version": 1, "parallel_read_safe": True}
