@@ -50,6 +50,8 @@ from parallel_ai.one_machine.loops.overheads import (
     count_lasting,
     count_to,
     overhead,
+    overhead_by_length,
+    time_loop,
 )
 from parallel_ai.one_machine.loops.practice import makespan, remember, settle
 from parallel_ai.one_machine.loops.surviving import (
@@ -93,6 +95,7 @@ __all__ = [
     "named",
     "nearest",
     "overhead",
+    "overhead_by_length",
     "pool_context",
     "python_mean",
     "ran_ahead",
@@ -104,6 +107,7 @@ __all__ = [
     "spread",
     "spread_in_place",
     "stored",
+    "time_loop",
     "took",
     "unchanged",
 ]

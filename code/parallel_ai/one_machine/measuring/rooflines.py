@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from parallel_ai.toolbox import machine
 from parallel_ai.toolbox.stopwatch import measure
 
-TRAFFIC = 2_000_000_000  # bytes to read in one measurement, at least
+TRAFFIC = 1_000_000_000  # bytes to read in one measurement, at least
 PATIENCE = 60  # seconds that a thread waits for the others
 
 
@@ -146,7 +146,7 @@ def _beyond_caches() -> int:
 
 
 def multiply_rate(
-    dtype: str = "float32", workers: int | None = None, size: int = 2048
+    dtype: str = "float32", workers: int | None = None, size: int = 1536
 ) -> float:
     """Measure operations per second of a matrix product through BLAS.
 
