@@ -421,7 +421,7 @@ def test_a_stored_pickle_can_call_anything(tmp_path, capsys):
 
 
 def test_hits_are_compared_with_computing(monkeypatch):
-    monkeypatch.setattr(measuring, "read_bandwidth", lambda size: 1e9)
+    monkeypatch.setattr(measuring, "read_bandwidth", lambda: 1e9)
     found = loops.hit_or_recompute(pictures(20), repeats=1)
     *ways, last = found
     assert ways == [

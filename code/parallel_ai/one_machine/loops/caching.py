@@ -16,7 +16,7 @@ import joblib
 import numpy as np
 from joblib import Memory
 
-from parallel_ai.toolbox import datasets, machine
+from parallel_ai.toolbox import datasets
 from parallel_ai.toolbox.stopwatch import Timing, compare
 
 HUNDRED_MB = 5000  # images whose distances fill 100 MB
@@ -160,7 +160,5 @@ def hit_or_recompute(
             "hit, mapped, all used": lambda: mapped(images).max(),
         }
         found = compare(ways, repeats)
-    caches = max(machine.caches().values(), default=0)
-    bandwidth = read_bandwidth(size=max(256_000_000, 4 * caches))
-    limit = size / bandwidth
+    limit = size / read_bandwidth()
     return {**found, "limit: memory's read bandwidth": limit}
