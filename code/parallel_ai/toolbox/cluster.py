@@ -23,6 +23,7 @@ SECONDS = 60  # for a worker to start, on a machine that is busy
 # Of the memory that this process may take, what all workers get together:
 # the rest is for the client, which gathers results, and the system.
 WORKERS_SHARE = 0.6
+LEAST = 800_000_000  # bytes: with what it imports, a worker takes half of that
 SETTINGS = {
     "distributed.comm.timeouts.connect": SECONDS,
     "distributed.worker.multiprocessing-method": "spawn",
@@ -99,7 +100,8 @@ def local(
         Threads a worker, each of which runs one task at a time.
     memory
         Limit of each worker, in bytes or as text ("512MB"). If None, the
-        workers share `WORKERS_SHARE` of the memory that is free now.
+        workers share `WORKERS_SHARE` of the memory that is free now, but
+        each may take `LEAST`.
     dashboard
         Serve Dask's dashboard on a free port of this machine; its address is
         ``client.dashboard_link``.
@@ -120,7 +122,8 @@ def local(
     if workers < 1 or threads < 1:
         raise ValueError("a cluster needs at least one worker and one thread")
     if memory is None:
-        memory = int(machine.memory() * WORKERS_SHARE / workers)
+        share = int(machine.memory() * WORKERS_SHARE / workers)
+        memory = max(share, LEAST)
     with (
         _environment_kept(),
         dask.config.set(SETTINGS),

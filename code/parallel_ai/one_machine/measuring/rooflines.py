@@ -142,7 +142,7 @@ def copy_bandwidth(
 def _beyond_caches() -> int:
     """Bytes that do not fit into the caches, but well into memory."""
     last = max(machine.caches().values(), default=0)
-    return min(max(512_000_000, 4 * last), machine.memory() // 4)
+    return min(max(512_000_000, 4 * last), machine.memory() // 8)
 
 
 def multiply_rate(
