@@ -1,0 +1,175 @@
+"""What a device can reach at most: by its data sheet, and measured."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from parallel_ai.toolbox import device as devices
+from parallel_ai.toolbox import machine
+from parallel_ai.toolbox.stopwatch import measure
+
+TERA, GIGA = 1e12, 1e9
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """The limits of a device.
+
+    Attributes
+    ----------
+    name : str
+        Of the device.
+    rates : mapping of str to float
+        Operations a second of dense matrix products, by number format.
+    memory : float
+        Bytes a second between the device and its own memory.
+    link : float or None
+        Bytes a second, each way, between it and the CPU's memory; None for
+        the CPU itself.
+    source : str
+        Where the numbers come from.
+    """
+
+    name: str
+    rates: Mapping[str, float]
+    memory: float
+    link: float | None = None
+    source: str = "measured"
+
+    def ridge(self, kind: str = "float32") -> float:
+        """Operations a byte from which on arithmetic decides."""
+        return self.rates[kind] / self.memory
+
+    def attainable(
+        self, intensity: float | np.ndarray, kind: str = "float32"
+    ) -> np.ndarray:
+        """Operations a second that the two roofs leave (the roofline)."""
+        slanted = self.memory * np.asarray(intensity, float)
+        return np.minimum(self.rates[kind], slanted)
+
+
+# Dense products. Where a data sheet prints the rate "with sparsity", it is
+# halved. A link's bytes are those of one direction.
+DATA_SHEETS = {
+    peaks.name: peaks
+    for peaks in (
+        Peaks(
+            "NVIDIA T4",
+            {"float32": 8.1 * TERA, "float16": 65 * TERA},
+            320 * GIGA, 16 * GIGA, "nvidiat4",
+        ),
+        Peaks(
+            "NVIDIA A100 SXM 80 GB",
+            {
+                "float64": 19.5 * TERA, "float32": 19.5 * TERA,
+                "tf32": 156 * TERA, "bfloat16": 312 * TERA,
+                "float16": 312 * TERA,
+            },
+            2039 * GIGA, 32 * GIGA, "nvidiaa100",
+        ),
+        Peaks(
+            "NVIDIA H200 SXM",
+            {
+                "float64": 67 * TERA, "float32": 67 * TERA,
+                "tf32": 494 * TERA, "bfloat16": 989 * TERA,
+                "float16": 989 * TERA, "float8": 1979 * TERA,
+            },
+            4800 * GIGA, 64 * GIGA, "nvidiah200",
+        ),
+        Peaks(
+            "AMD MI300X",
+            {
+                "float64": 163.4 * TERA, "float32": 163.4 * TERA,
+                "tf32": 653.7 * TERA, "bfloat16": 1307.4 * TERA,
+                "float16": 1307.4 * TERA, "float8": 2614.9 * TERA,
+            },
+            5300 * GIGA, 64 * GIGA, "amdmi300x",
+        ),
+    )
+}  # fmt: skip
+
+
+@contextmanager
+def precision(kind: str) -> Iterator[torch.dtype]:
+    """Give the type in which a format is stored, and allow TF32 if asked.
+
+    TF32 is no type of PyTorch: its numbers are stored as float32, and a
+    GPU's matrix units round them when they read them.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if kind == "tf32" else "highest")
+    try:
+        yield torch.float32 if kind == "tf32" else getattr(torch, kind)
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def fastest(
+    job: Callable[[], object], device: torch.device, repeats: int = 5
+) -> float:
+    """Seconds of a job that waits for its device; the best of some runs.
+
+    A limit wants the least time, not the usual one: whatever disturbs a run
+    makes it longer.
+    """
+    timing = measure(devices.finished(job, device), repeats=repeats)
+    return min(timing.seconds)
+
+
+def product_rate(
+    kind: str, size: int, device: torch.device, repeats: int = 5
+) -> float:
+    """Operations a second of a product of square matrices."""
+    with precision(kind) as dtype:
+        a, b = (torch.randn(size, size, device=device) for _ in range(2))
+        a, b = a.to(dtype), b.to(dtype)
+        return 2 * size**3 / fastest(lambda: a @ b, device, repeats)
+
+
+def stream_size(device: torch.device) -> int:
+    """Numbers of float32 of which no cache holds two lists."""
+    if device.type != "cpu":
+        return 1 << 28
+    wanted = max(machine.caches().values(), default=1 << 26)
+    return min(max(wanted, 1 << 27), 3 << 27, machine.memory() // 8) // 4
+
+
+def memory_rate(device: torch.device, repeats: int = 5) -> float:
+    """Bytes a second to and from memory: the best of a copy and of a sum."""
+    source = torch.ones(stream_size(device), device=device)
+    target = torch.empty_like(source)
+    copy = fastest(lambda: target.copy_(source), device, repeats)
+    read = fastest(source.sum, device, repeats)
+    return max(2 * source.nbytes / copy, source.nbytes / read)
+
+
+def link_rate(device: torch.device, size: int = 1 << 26) -> float | None:
+    """Bytes a second from the CPU's pinned memory to the device."""
+    if device.type == "cpu":
+        return None
+    source = torch.ones(size // 4).pin_memory()
+    return size / fastest(lambda: source.to(device), device)
+
+
+def measured_peaks(
+    device: torch.device,
+    kinds: tuple[str, ...] = ("float32", "float64", "bfloat16", "float16"),
+    sizes: tuple[int, ...] = (512, 1024),
+) -> Peaks:
+    """Measure a device's roofs with PyTorch's own operations.
+
+    The flat roof of a format is the best product of all sizes: what a
+    library reaches, which is a little less than what the device could.
+    """
+    return Peaks(
+        devices.name(device),
+        {
+            kind: max(product_rate(kind, size, device) for size in sizes)
+            for kind in kinds
+        },
+        memory_rate(device),
+        link_rate(device),
+    )

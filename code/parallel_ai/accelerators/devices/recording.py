@@ -1,0 +1,89 @@
+"""What a machine's device can do, for records and comparisons."""
+
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from parallel_ai.accelerators.devices.launching import launch_seconds
+from parallel_ai.accelerators.devices.peaks import measured_peaks, precision
+from parallel_ai.accelerators.devices.serving import (
+    batch_seconds,
+    dense,
+    least_batch_seconds,
+)
+from parallel_ai.accelerators.devices.sweeps import PRODUCT, SUM, sweep
+from parallel_ai.toolbox import device as devices
+from parallel_ai.toolbox.stopwatch import Timing, compare
+
+WIDTHS = (784, 1024, 1024, 10)
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+PRODUCTS = tuple(2**k for k in range(4, 12))
+VECTORS = tuple(4**k for k in range(4, 13))
+
+
+def record() -> dict[str, Any]:
+    """Measure roofs, launches, sweeps and batches of the device here."""
+    device = devices.choose()
+    gpu = device.type == "cuda"
+    kinds = ("float32", "float64", "bfloat16", "float16")
+    peaks = measured_peaks(
+        device,
+        (*kinds, "tf32") if gpu else kinds,
+        (1024, 4096, 8192) if gpu else (512, 1024),
+    )
+    found: dict[str, Any] = {
+        "device": peaks.name,
+        "peaks": asdict(peaks),
+        "launch": launch_seconds(device),
+        "batches": list(BATCHES),
+        "batch_seconds": batch_seconds(
+            dense(WIDTHS), torch.rand(max(BATCHES), 784), BATCHES, device
+        ),
+    }
+    for name, operation, sizes in (
+        ("product", PRODUCT, PRODUCTS),
+        ("sum", SUM, VECTORS),
+    ):
+        found[name] = {
+            "sizes": list(sizes),
+            "computing": sweep(operation, sizes, device),
+            "with transfer": sweep(operation, sizes, device, transfer=True),
+        }
+    return found
+
+
+def compare_formats(size: int = 1024) -> dict[str, Timing | float]:
+    """Time one matrix product in several formats, side by side."""
+    device = devices.choose()
+    jobs = {}
+    for kind in ("float32", "float64", "bfloat16", "float16"):
+        with precision(kind) as dtype:
+            a = torch.randn(size, size, device=device).to(dtype)
+        jobs[kind] = devices.finished(partial(torch.matmul, a, a), device)
+    return {**compare(jobs)}
+
+
+@torch.inference_mode()
+def answer_in_batches(
+    model: nn.Module, pictures: torch.Tensor, size: int
+) -> torch.Tensor:
+    """Answer for all pictures, so many at a time."""
+    return torch.cat([model(some) for some in pictures.split(size)])
+
+
+def compare_batches(count: int = 64) -> dict[str, Timing | float]:
+    """Answer for the same pictures one by one and in batches."""
+    device = devices.choose()
+    model = dense(WIDTHS).to(device)
+    pictures = torch.rand(count, WIDTHS[0], device=device)
+    jobs = {
+        f"batches of {size}": devices.finished(
+            partial(answer_in_batches, model, pictures, size), device
+        )
+        for size in (1, 8, count)
+    }
+    limit = least_batch_seconds(model, count, measured_peaks(device))
+    return {**compare(jobs), "limit of the device": limit}
