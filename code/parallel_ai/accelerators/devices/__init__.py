@@ -47,6 +47,7 @@ from parallel_ai.accelerators.devices.peaks import (
     precision,
     product_rate,
     stream_size,
+    threads,
 )
 from parallel_ai.accelerators.devices.practice import (
     break_even,
@@ -72,6 +73,7 @@ from parallel_ai.accelerators.devices.serving import (
     serve,
 )
 from parallel_ai.accelerators.devices.sweeps import (
+    LAUNCH,
     PRODUCT,
     SUM,
     Operation,
@@ -79,13 +81,13 @@ from parallel_ai.accelerators.devices.sweeps import (
     job,
     predict,
     sweep,
-    threads,
 )
 
 __all__ = [
     "BATCHES",
     "DATA_SHEETS",
     "FORMATS",
+    "LAUNCH",
     "PASSES",
     "PRODUCT",
     "PRODUCTS",

@@ -68,7 +68,7 @@ FORMATS = {
 
 
 def rounded(values: torch.Tensor, kind: str) -> torch.Tensor:
-    """Round float32 numbers to a format, and return them as float32."""
+    """Round numbers to a format, and return them in their own type."""
     if kind == "tf32":
         return _to_tf32(values)
     return values.to(FORMATS[kind].dtype).to(values.dtype)
@@ -162,7 +162,8 @@ def to_scale(values: torch.Tensor, kind: str) -> tuple[torch.Tensor, float]:
     if not 0 < most < math.inf:
         raise ValueError(f"cannot scale: the largest magnitude is {most}")
     scale = 2.0 ** math.floor(math.log2(FORMATS[kind].largest / most))
-    return rounded(values * scale, kind) / scale, scale
+    scaled = rounded(values.double() * scale, kind)
+    return (scaled / scale).to(values.dtype), scale
 
 
 def lost(values: torch.Tensor, kind: str) -> float:
@@ -171,8 +172,8 @@ def lost(values: torch.Tensor, kind: str) -> float:
     return float((rounded(some, kind) == 0).float().mean())
 
 
-def gradients(images: np.ndarray, labels: np.ndarray) -> torch.Tensor:
-    """Compute the gradients of a small untrained network, as one list.
+def gradients(images: np.ndarray, labels: np.ndarray) -> list[torch.Tensor]:
+    """Compute the gradients of a small untrained network, flat, by tensor.
 
     Parameters
     ----------
@@ -190,4 +191,4 @@ def gradients(images: np.ndarray, labels: np.ndarray) -> torch.Tensor:
     wanted = torch.as_tensor(labels).long()
     F.cross_entropy(model(pixels), wanted).backward()
     every = (p.grad for p in model.parameters())
-    return torch.cat([g.flatten() for g in every if g is not None])
+    return [g.flatten() for g in every if g is not None]

@@ -107,6 +107,17 @@ def precision(kind: str) -> Iterator[torch.dtype]:
         torch.set_float32_matmul_precision(before)
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let PyTorch's operations use so many threads of the CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def fastest(
     job: Callable[[], object], device: torch.device, repeats: int = 5
 ) -> float:
@@ -137,9 +148,18 @@ def stream_size(device: torch.device) -> int:
     return min(max(wanted, 1 << 27), 3 << 27, machine.memory() // 8) // 4
 
 
-def memory_rate(device: torch.device, repeats: int = 5) -> float:
-    """Bytes a second to and from memory: the best of a copy and of a sum."""
-    source = torch.ones(stream_size(device), device=device)
+def memory_rate(
+    device: torch.device, count: int | None = None, repeats: int = 5
+) -> float:
+    """Bytes a second to and from memory: the best of a copy and of a sum.
+
+    Parameters
+    ----------
+    count : int, optional
+        Numbers of float32 that are read. Few of them lie in a cache, and
+        then it is the cache's rate. By default so many that none does.
+    """
+    source = torch.ones(count or stream_size(device), device=device)
     target = torch.empty_like(source)
     copy = fastest(lambda: target.copy_(source), device, repeats)
     read = fastest(source.sum, device, repeats)
@@ -157,19 +177,21 @@ def link_rate(device: torch.device, size: int = 1 << 26) -> float | None:
 def measured_peaks(
     device: torch.device,
     kinds: tuple[str, ...] = ("float32", "float64", "bfloat16", "float16"),
-    sizes: tuple[int, ...] = (512, 1024),
+    sizes: tuple[int, ...] = (128, 512, 1024),
 ) -> Peaks:
     """Measure a device's roofs with PyTorch's own operations.
 
     The flat roof of a format is the best product of all sizes: what a
-    library reaches, which is a little less than what the device could.
+    library reaches, which is a little less than what the device could. On a
+    CPU one thread is tried, too: on a busy machine it may beat all of them,
+    of which one has no CPU and is waited for.
     """
-    return Peaks(
-        devices.name(device),
-        {
-            kind: max(product_rate(kind, size, device) for size in sizes)
-            for kind in kinds
-        },
-        memory_rate(device),
-        link_rate(device),
-    )
+    everyone = torch.get_num_threads()
+    rates, memory = dict.fromkeys(kinds, 0.0), 0.0
+    for count in {1, everyone} if device.type == "cpu" else {everyone}:
+        with threads(count):
+            memory = max(memory, memory_rate(device))
+            for kind in kinds:
+                found = [product_rate(kind, size, device) for size in sizes]
+                rates[kind] = max(rates[kind], *found)
+    return Peaks(devices.name(device), rates, memory, link_rate(device))

@@ -32,7 +32,7 @@ def record() -> dict[str, Any]:
     peaks = measured_peaks(
         device,
         (*kinds, "tf32") if gpu else kinds,
-        (1024, 4096, 8192) if gpu else (512, 1024),
+        (1024, 4096, 8192) if gpu else (128, 512, 1024),
     )
     found: dict[str, Any] = {
         "device": peaks.name,
