@@ -50,9 +50,7 @@ def scaled_relu(
 
 
 @triton.jit
-def product_kernel(
-    a, b, c, rows, columns, inner, size: tl.constexpr
-):  # fmt: skip
+def product_kernel(a, b, c, rows, columns, inner, size: tl.constexpr):
     """Compute one block of c = a @ b, along strips of a and b."""
     i = tl.program_id(0) * size + tl.arange(0, size)[:, None]
     j = tl.program_id(1) * size + tl.arange(0, size)[None, :]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ class Operation:
     Attributes
     ----------
     operations, moved, carried : callable
-        Of n: arithmetic operations; bytes between device and its memory, if
+        Of n, a number or an array: arithmetic operations; bytes between device and its memory, if
         each number passes once; bytes between the CPU and the device, if
         the inputs come from the one and the result goes back to it.
     inputs : callable
@@ -30,15 +31,15 @@ class Operation:
     """
 
     name: str
-    operations: Callable[[float], float]
-    moved: Callable[[float], float]
-    carried: Callable[[float], float]
+    operations: Callable[[Any], Any]
+    moved: Callable[[Any], Any]
+    carried: Callable[[Any], Any]
     inputs: Callable[[int], list[tuple[int, ...]]]
     compute: Callable[..., torch.Tensor]
 
     def intensity(self, n: float) -> float:
         """Operations for each byte that has to pass."""
-        return self.operations(n) / self.moved(n)
+        return float(self.operations(n) / self.moved(n))
 
 
 PRODUCT = Operation(
@@ -156,12 +157,11 @@ def predict(
     """
     n = np.asarray(sizes, float)
     seconds = launch + np.maximum(
-        operation.operations(n) / peaks.rates[kind],  # type: ignore[arg-type]
-        operation.moved(n) / peaks.memory,  # type: ignore[arg-type]
+        operation.operations(n) / peaks.rates[kind],
+        operation.moved(n) / peaks.memory,
     )
     if transfer and peaks.link is not None:
         tensors = len(operation.inputs(1)) + 1
         seconds += tensors * launch
-        carried = operation.carried(n)  # type: ignore[arg-type]
-        seconds += carried / min(peaks.link, host_memory)
+        seconds += operation.carried(n) / min(peaks.link, host_memory)
     return seconds
