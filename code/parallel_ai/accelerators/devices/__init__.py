@@ -22,8 +22,8 @@ from parallel_ai.accelerators.devices.formats import (
 from parallel_ai.accelerators.devices.kernels import (
     PASSES,
     KernelError,
+    check_kernels,
     fused_jobs,
-    interpreted,
     need_triton,
 )
 from parallel_ai.accelerators.devices.launching import (
@@ -46,6 +46,7 @@ from parallel_ai.accelerators.devices.peaks import (
     memory_rate,
     precision,
     product_rate,
+    share_of_sheet,
     stream_size,
     threads,
 )
@@ -106,6 +107,7 @@ __all__ = [
     "arrivals",
     "batch_seconds",
     "break_even",
+    "check_kernels",
     "compare_batches",
     "compare_formats",
     "crossing",
@@ -115,7 +117,6 @@ __all__ = [
     "fastest",
     "fused_jobs",
     "gradients",
-    "interpreted",
     "job",
     "launch_seconds",
     "least_batch_seconds",
@@ -136,6 +137,7 @@ __all__ = [
     "run_steps",
     "running_sum",
     "serve",
+    "share_of_sheet",
     "stops_counting",
     "stream_size",
     "sweep",

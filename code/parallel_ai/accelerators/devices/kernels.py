@@ -28,11 +28,18 @@ def need_triton() -> None:
         )
 
 
-def interpreted(seconds: float = 120) -> list[dict[str, Any]]:
-    """Run all kernels in Triton's interpreter, on the CPU, in a child.
+def check_kernels(
+    kind: str = "cpu", seconds: float = 120
+) -> list[dict[str, Any]]:
+    """Run all kernels in a child: on a CPU interpreted, on a GPU compiled.
 
     Triton reads the variable `TRITON_INTERPRET` when it is imported and a
     kernel is decorated, so it must be set before that: in a fresh process.
+
+    Parameters
+    ----------
+    kind : str
+        Type of the device: `cpu`, `cuda`.
 
     Returns
     -------
@@ -43,8 +50,8 @@ def interpreted(seconds: float = 120) -> list[dict[str, Any]]:
     need_triton()
     try:
         child = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", BLOCKS],
-            env={**os.environ, ASK: "1"},
+            [sys.executable, "-m", BLOCKS, kind],
+            env={**os.environ, ASK: str(int(kind == "cpu"))},
             capture_output=True,
             text=True,
             timeout=seconds,

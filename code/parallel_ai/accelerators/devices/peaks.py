@@ -195,3 +195,23 @@ def measured_peaks(
                 found = [product_rate(kind, size, device) for size in sizes]
                 rates[kind] = max(rates[kind], *found)
     return Peaks(devices.name(device), rates, memory, link_rate(device))
+
+
+def share_of_sheet(name: str, rates: Mapping[str, float]) -> dict[str, float]:
+    """Divide measured rates by those of the data sheet of a device.
+
+    Parameters
+    ----------
+    name : str
+        As PyTorch tells it, `NVIDIA H200`; a data sheet's name begins so.
+
+    Returns
+    -------
+    dict of str to float
+        Fraction of the peak by format; empty without a data sheet.
+    """
+    for known, sheet in DATA_SHEETS.items():
+        if known.startswith(name):
+            both = rates.keys() & sheet.rates.keys()
+            return {kind: rates[kind] / sheet.rates[kind] for kind in both}
+    return {}

@@ -28,7 +28,9 @@ def record() -> dict[str, Any]:
     """Measure roofs, launches, sweeps and batches of the device here."""
     device = devices.choose()
     gpu = device.type == "cuda"
-    kinds = ("float32", "float64", "bfloat16", "float16")
+    kinds: tuple[str, ...] = ("float32", "bfloat16", "float16")
+    if device.type != "mps":  # which has no float64
+        kinds += ("float64",)
     peaks = measured_peaks(
         device,
         (*kinds, "tf32") if gpu else kinds,
@@ -85,5 +87,6 @@ def compare_batches(count: int = 64) -> dict[str, Timing | float]:
         )
         for size in (1, 8, count)
     }
-    limit = least_batch_seconds(model, count, measured_peaks(device))
+    peaks = measured_peaks(device, ("float32",))
+    limit = least_batch_seconds(model, count, peaks)
     return {**compare(jobs), "limit of the device": limit}
