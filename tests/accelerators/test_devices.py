@@ -239,6 +239,22 @@ def test_one_pass_over_what_lies_elsewhere_never_pays(n, memory, launch):
     assert go >= stay
 
 
+def test_the_exercise_about_renting_has_the_solution_that_it_says():
+    n, three = 20_000, devices.PRODUCT.carried(20_000)
+    t4 = devices.DATA_SHEETS["NVIDIA T4"]
+    work = devices.PRODUCT.operations(n)
+    assert work == pytest.approx(1.6e13)
+    assert three == pytest.approx(3 * 1.6e9)
+    assert work / SHEET.rates["float32"] == pytest.approx(0.24, rel=0.01)
+    assert three / SHEET.link == pytest.approx(0.075)
+    assert work / SHEET.rates["bfloat16"] == pytest.approx(0.016, rel=0.02)
+    assert three / 2 / SHEET.link * 2 / 3 > work / SHEET.rates["bfloat16"]
+    assert three / 2 / 450e9 == pytest.approx(0.0053, rel=0.01)
+    assert work / t4.rates["float32"] == pytest.approx(2, rel=0.02)
+    assert work / t4.rates["float16"] == pytest.approx(0.25, rel=0.02)
+    assert three / 2 / t4.link == pytest.approx(0.15)
+
+
 # Launching
 
 
@@ -437,6 +453,13 @@ def test_tf32_keeps_what_is_not_finite():
 def test_counting_stops_where_numbers_lie_two_apart(kind):
     stop = devices.stops_counting(kind)
     assert stop == 2 ** (devices.FORMATS[kind].fraction + 1)
+
+
+def test_the_quiz_is_right_about_bfloat16():
+    x = torch.tensor(256.0, dtype=torch.bfloat16)
+    for _ in range(10):
+        x += 1
+    assert x.item() == 256
 
 
 def test_a_running_sum_stalls():
