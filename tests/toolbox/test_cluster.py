@@ -65,14 +65,21 @@ def test_threads_and_memory_are_those_that_were_asked_for():
         assert (info["nthreads"], info["memory_limit"]) == (2, 300_000_000)
 
 
-def test_workers_share_the_memory_that_is_free(monkeypatch):
-    monkeypatch.setattr(machine, "memory", lambda: 1_000_000_000)
+@pytest.mark.parametrize(
+    ("free", "each"),
+    [
+        (4_000_000_000, 1_200_000_000),
+        (1_000_000_000, cluster.LEAST),  # less, and workers pause for ever
+    ],
+)
+def test_workers_share_the_memory_that_is_free(monkeypatch, free, each):
+    monkeypatch.setattr(machine, "memory", lambda: free)
     with cluster.local(2) as client:
         limits = {
             info["memory_limit"]
             for info in client.scheduler_info()["workers"].values()
         }
-    assert limits == {300_000_000}
+    assert limits == {each}
 
 
 def test_everything_ends_by_an_error_too():
