@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 SAFE = "forkserver" if sys.platform == "linux" else "spawn"
 SECONDS = 120.0
 GRACE = 1.0  # seconds in which others may end, too, after the first failure
+SLACK = 30.0  # seconds a collective waits longer: our report comes first
 ASK = getattr(signal, "SIGUSR1", None)  # "where are you?"; Windows has none
 LOOPBACK = {"darwin": "lo0"}.get(sys.platform, "lo")
 
@@ -76,7 +77,8 @@ def run(
     method : str
         How the ranks start: `fork`, `spawn`, `forkserver`.
     seconds : float
-        Limit for all of it, and for each single collective.
+        Limit for all of it. A single collective waits a little longer,
+        so that the report of where all ranks wait comes first.
     threads : int, optional
         Of each rank; by default all CPUs divided by the ranks.
 
@@ -213,7 +215,8 @@ def _rank(
         with on_loopback():
             dist.init_process_group(
                 kind, store=dist.FileStore(str(folder / "store"), size),
-                rank=rank, world_size=size, timeout=timedelta(seconds=left),
+                rank=rank, world_size=size,
+                timeout=timedelta(seconds=left + SLACK),
             )  # fmt: skip
             function, args = pickle.loads(  # noqa: S301, ours
                 (folder / "job").read_bytes()
@@ -310,9 +313,12 @@ def _where(process: Any, place: Connection) -> str:
     """Ask a rank, by a signal, for the stack of its main thread."""
     text = b""
     if ASK:
-        os.kill(process.pid, ASK)
-        while wait([place], GRACE):
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(process.pid, ASK)
+        patience = 5 * GRACE  # a busy machine may not answer at once
+        while wait([place], patience):
             text += os.read(place.fileno(), 4096)
+            patience = GRACE / 5
     return text.decode("utf8", "replace").strip()
 
 

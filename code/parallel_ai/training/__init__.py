@@ -1,0 +1,1 @@
+"""Part IV: training on many devices and many machines."""
