@@ -200,7 +200,7 @@ def test_measured_memory_is_larger_than_the_caches(monkeypatch):
     monkeypatch.setattr(machine, "caches", lambda: {1: 1, 3: 1_000_000_000})
     assert rooflines._beyond_caches() == 4_000_000_000
     monkeypatch.setattr(machine, "memory", lambda: 400_000_000)
-    assert rooflines._beyond_caches() == 100_000_000
+    assert rooflines._beyond_caches() == 50_000_000
 
 
 def test_multiply_rate_counts_and_limits(monkeypatch):

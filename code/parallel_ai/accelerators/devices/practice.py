@@ -65,7 +65,9 @@ def _check_to_bfloat16(
     kept = values.copy()
     got = np.asarray(candidate(values))
     assert np.array_equal(values, kept), "the numbers given were changed"
-    assert got.dtype == np.float32, f"returned {got.dtype}, expected float32"
+    assert got.dtype == np.float32, (
+        f"to_bfloat16 returned {got.dtype}, expected float32"
+    )
     wanted = torch.tensor(values).bfloat16().float().numpy()
     for one, have, want in zip(values, got, wanted, strict=True):
         assert have == want, (

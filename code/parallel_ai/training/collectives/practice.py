@@ -33,7 +33,9 @@ def _check_doubling(
         got, ends, _ = _run(candidate, inputs)
         total = torch.stack(inputs).sum(0)
         for rank, values in enumerate(got):
-            assert values is not None, f"rank {rank} returned nothing"
+            assert values is not None, (
+                f"doubling_all_reduce returned nothing on rank {rank}"
+            )
             assert torch.equal(values, total), (
                 f"rank {rank} of {size} has {values.tolist()}, expected "
                 f"{total.tolist()}"
@@ -84,7 +86,9 @@ def _check_chain(
             length, dtype=torch.long) for r in range(size)]  # fmt: skip
         got, ends, _ = _run(lambda n, v, c=count: candidate(n, v, c), inputs)
         for rank, values in enumerate(got):
-            assert values is not None, f"rank {rank} returned nothing"
+            assert values is not None, (
+                f"chain_broadcast returned nothing on rank {rank}"
+            )
             assert torch.equal(values, inputs[0]), (
                 f"rank {rank} of {size} has {values.tolist()}, expected "
                 f"{inputs[0].tolist()}"
