@@ -277,12 +277,13 @@ def recall(cache: Any, page: Page, records: dict[str, NbCacheRecord]) -> None:
         return
     page.executed = record.data["executed"]
     if cache.create_hashed_notebook(page.notebook)[1] != record.hashkey:
-        outputs = nbformat.reads(text, nbformat.NO_CONVERT).cells
-        for cell, old in zip(code_cells(page.notebook), outputs, strict=True):
-            cell.outputs, cell.execution_count = (
-                old.outputs,
-                old.execution_count,
-            )
+        before = nbformat.reads(text, nbformat.NO_CONVERT)
+        # Which language the kernel spoke: cells are coloured by it.
+        page.notebook.metadata["language_info"] = before.metadata.language_info
+        cells = code_cells(page.notebook)
+        for cell, old in zip(cells, before.cells, strict=True):
+            cell.outputs = old.outputs
+            cell.execution_count = old.execution_count
         store(cache, page)
 
 

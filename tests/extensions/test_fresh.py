@@ -172,8 +172,9 @@ def test_prose_captions_and_new_html_execute_nothing(book):
         "```{code-cell} python\n---\nmystnb:\n  image: {alt: words}\n---\n",
     )
     shutil.rmtree(book.root / "_build/html")
-    executed, _ = book.build()
+    executed, said = book.build()
     assert executed == []
+    assert "WARNING" not in said
     assert "Other prose." in book.html("through")
     assert "nothing of ours" in book.html("plain")
 
