@@ -37,6 +37,7 @@ from nbclient.exceptions import (
 )
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
+from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.errors import ExtensionError
 from traitlets.config import Config
 
@@ -437,15 +438,25 @@ def changed_outputs(
     ]
 
 
-def keep_references(app: Sphinx, env: Any, docnames: list[str]) -> None:
-    """Do not format the references anew if no page is read anew.
+def keep_numbers(app: Sphinx, env: Any, docnames: list[str]) -> None:
+    """Neither number figures nor format references anew if no page is read.
 
-    The formatted ones lie in the environment, with the pages; a bibliography
-    file that changed makes the pages that cite it read anew.
+    Both lie in the environment, with the pages. A table of contents or a
+    bibliography that changed makes the pages that show it read anew.
     """
+    if docnames:
+        return
     cite = env.domains.get("cite")
-    if cite and cite.citations and not docnames:
+    if cite and cite.citations:
         cite.env_updated = list  # called once a build; changes no page
+    listeners = app.events.listeners["env-get-updated"]
+    listeners[:] = [
+        one
+        for one in listeners
+        if not isinstance(
+            getattr(one.handler, "__self__", None), TocTreeCollector
+        )
+    ]
 
 
 def insert_fingerprint(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -503,7 +514,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", lock_build, priority=100)
     app.connect("builder-inited", execute_stale, priority=900)
     app.connect("env-get-outdated", changed_outputs)
-    app.connect("env-before-read-docs", keep_references)
+    app.connect("env-before-read-docs", keep_numbers)
     app.connect("source-read", insert_fingerprint)
     app.connect("build-finished", summarise, priority=900)
     return {"version": "1", "env_version": 1, "parallel_read_safe": True}
