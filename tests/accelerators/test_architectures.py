@@ -39,15 +39,6 @@ every_architecture = pytest.mark.parametrize(
 every_way = pytest.mark.parametrize("way", architectures.WAYS)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small sums are slower on several threads, much so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=generator)

@@ -37,15 +37,6 @@ with devices.Waits():  # PyTorch's first mode sets an environment variable
     torch.ones(1).item()
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small sums are slower on several threads, much so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 # Peaks
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,19 +37,6 @@ DEVICES = [CPU]
 if devices.choose().type != "cpu":
     DEVICES.append(devices.choose())
 every_device = pytest.mark.parametrize("device", DEVICES, ids=str)
-COMPILED = "TORCHINDUCTOR_CACHE_DIR"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small sums are slower on several threads, much so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    folder = os.environ.get(COMPILED)
-    yield
-    torch.set_num_threads(before)
-    if folder is None:  # set by what torch.optim imports
-        os.environ.pop(COMPILED, None)
 
 
 @pytest.fixture(scope="module")

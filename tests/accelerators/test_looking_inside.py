@@ -5,7 +5,6 @@ import hashlib
 import inspect
 import json
 import logging
-import os
 import shutil
 import subprocess
 import sys
@@ -46,18 +45,6 @@ DEVICES = [CPU]
 if devices.choose().type != "cpu":
     DEVICES.append(devices.choose())
 every_device = pytest.mark.parametrize("device", DEVICES, ids=str)
-
-
-@pytest.fixture(autouse=True)
-def as_before():
-    """One thread, and no environment variable that PyTorch has set."""
-    before, environment = torch.get_num_threads(), dict(os.environ)
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-    for name in set(os.environ) - set(environment):
-        if name.startswith(("TORCH", "PYTORCH", "TRITON")):
-            del os.environ[name]
 
 
 def images(count: int, seed: int = 0) -> torch.Tensor:

@@ -3,7 +3,6 @@
 import itertools
 import math
 import multiprocessing
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -28,18 +27,6 @@ every_device = pytest.mark.parametrize("device", DEVICES, ids=str)
 CPU = DEVICES[0]
 METHODS = multiprocessing.get_all_start_methods()
 COMPILED = "TORCHINDUCTOR_CACHE_DIR"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small sums are slower on several threads, much so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    folder = os.environ.get(COMPILED)
-    yield
-    torch.set_num_threads(before)
-    if folder is None:  # set by what torch.optim imports
-        os.environ.pop(COMPILED, None)
 
 
 def pictures(count: int, seed: int = 0, by: float = 1) -> vision.Part:

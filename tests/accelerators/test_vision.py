@@ -1,7 +1,6 @@
 """Vision: one function on any device, and a kill that changes nothing."""
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +24,6 @@ if devices.choose().type != "cpu":
     DEVICES.append(devices.choose())
 every_device = pytest.mark.parametrize("device", DEVICES, ids=str)
 CPU = DEVICES[0]
-COMPILED = "TORCHINDUCTOR_CACHE_DIR"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small sums are slower on several threads, much so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    folder = os.environ.get(COMPILED)
-    yield
-    torch.set_num_threads(before)
-    if folder is None:  # set by what torch.optim imports
-        os.environ.pop(COMPILED, None)
 
 
 def pictures(count: int, seed: int = 0, by: float = 1) -> vision.Part:
