@@ -1,17 +1,24 @@
 """No test may leave anything behind: a leak fails the test that made it."""
 
 import contextlib
+import functools
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import psutil
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Tests count, they do not time.
 hypothesis.settings.register_profile("book", deadline=None)
@@ -19,16 +26,25 @@ hypothesis.settings.load_profile("book")
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 5
-BUILD_SECONDS = 1800  # a cold book executes every chapter
+BUILD_SECONDS = 3600  # a cold book executes every chapter
 SHARED_MEMORY = Path("/dev/shm")
+PROC_CHILDREN = Path(f"/proc/self/task/{threading.get_native_id()}/children")
 # Helpers that Python starts once and keeps until it ends.
 KEPT = ("resource_tracker", "forkserver", "semaphore_tracker")
-FEEDER = "QueueFeederThread"  # of a queue to other processes, a daemon
+LOKY = "popen_loky"  # joblib's workers, kept until a file's last test
+# Of joblib's pool of workers, in this process.
+POOL = ("QueueFeederThread", "ExecutorManagerThread")
 # Dask's pool for what would hold up its event loop, kept for the next cluster.
 OFFLOAD = "Dask-Offload"
 # Ended by the fixture that started it, with the browser below it, which
 # starts and ends helpers as it likes.
 DRIVER = "playwright/driver"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,13 +68,38 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Leave out what was not asked for; a small book stands in for it."""
+    """Leave out what was not asked for, and say what belongs together."""
     if not config.getoption("--every-notebook"):
         items[:] = [
             item
             for item in items
             if not item.get_closest_marker("every_notebook")
         ]
+    for item in items:  # side by side, a file stays in one process
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Watch for ports that are open to others, beside all tests.
+
+    In a process of its own: some tests count the threads of this one.
+    """
+    session.config.watch = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("watch.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # not to hear Ctrl-C, or a test's signals
+    )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail if a port was opened to other machines."""
+    said, _ = session.config.watch.communicate(timeout=10 * SECONDS)
+    if said:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\nopen beyond loopback:\n{said}", file=sys.stderr)
 
 
 def children() -> set[psutil.Process]:
@@ -66,8 +107,7 @@ def children() -> set[psutil.Process]:
     found = set()
     for child in psutil.Process().children(recursive=True):
         try:
-            command = " ".join(child.cmdline())
-            helper = any(word in command for word in KEPT)
+            helper = any(word in cmdline(child) for word in (*KEPT, LOKY))
             if helper and child.ppid() == os.getpid():
                 continue
             if any(driven(process) for process in child.parents()):
@@ -77,6 +117,40 @@ def children() -> set[psutil.Process]:
         except psutil.NoSuchProcess:
             pass
     return found
+
+
+def offspring(pid: int) -> set[int]:
+    """Processes below one, but for the browser's.
+
+    Linux lists the children of each thread; psutil looks at all processes
+    of the machine, which before and after each test takes a minute in all.
+    """
+    found: set[int] = set()
+    if not PROC_CHILDREN.exists():
+        return {p.pid for p in psutil.Process(pid).children(recursive=True)}
+    with contextlib.suppress(OSError):  # it has ended
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children") as file:
+                found.update(map(int, file.read().split()))
+    found = {child for child in found if not drives(child)}
+    return found.union(*map(offspring, found))
+
+
+@functools.cache
+def drives(pid: int) -> bool:
+    """Ask once whether a process drives the browser."""
+    try:
+        return driven(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def cmdline(process: psutil.Process) -> str:
+    """Words with which a process was started; none, if it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.ZombieProcess:
+        return ""
 
 
 def driven(process: psutil.Process) -> bool:
@@ -110,20 +184,33 @@ def end_kept_workers() -> None:
         kept._executor.shutdown(wait=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_worker_outlives_its_file() -> Iterator[None]:
+    """Let the tests of a file share joblib's workers, and no others."""
+    yield
+    end_kept_workers()
+    _, left = psutil.wait_procs(
+        {p for p in psutil.Process().children() if LOKY in cmdline(p)},
+        timeout=SECONDS,
+    )
+    assert not left, f"workers of joblib left: {left}"
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compare processes, threads, shared memory and environment."""
-    processes, threads = children(), set(threading.enumerate())
+    before, threads = offspring(os.getpid()), set(threading.enumerate())
     environment, blocks = dict(os.environ), shared_memory()
     handler = signal.getsignal(signal.SIGINT)
     folder = Path.cwd()
     yield
-    end_kept_workers()
-    _, left = psutil.wait_procs(children() - processes, timeout=SECONDS)
-    assert not left, f"processes left: {[p.cmdline() for p in left]}"
+    if offspring(os.getpid()) - before:
+        new = {p for p in children() if p.pid not in before}
+        _, left = psutil.wait_procs(new, timeout=SECONDS)
+        assert not left, f"processes left: {[p.cmdline() for p in left]}"
     for thread in set(threading.enumerate()) - threads:
-        if thread.name == FEEDER and "joblib.externals.loky" in sys.modules:
-            continue  # has data for workers that an error has ended
+        if thread.name in POOL and "joblib.externals.loky" in sys.modules:
+            continue
         if thread.name.startswith(OFFLOAD):
             continue
         thread.join(SECONDS)
@@ -134,6 +221,13 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     assert dict(os.environ) == environment, "environment variables changed"
     assert Path.cwd() == folder, "working folder changed"
     assert signal.getsignal(signal.SIGINT) is handler, "Ctrl-C taken over"
+
+
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """Draw the same random numbers whichever tests ran before."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
@@ -156,3 +250,40 @@ def built_book() -> Path:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return ROOT / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def site(built_book: Path) -> Iterator[str]:
+    """Address of the built book, served on a free port of loopback.
+
+    By a process, because a server's threads come and go during the tests.
+    """
+    options = ["--bind", "127.0.0.1", "--directory", str(built_book), "0"]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "http.server", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
+        try:
+            yield re.search(r"http://[^)]+", server.stdout.readline())[0]
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A browser to which names outside this machine do not resolve."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        flags = [*FLAGS, *(["--no-sandbox"] if root else [])]
+        browser = playwright.chromium.launch(
+            executable_path=program, args=flags
+        )
+        yield browser
+        browser.close()

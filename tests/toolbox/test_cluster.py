@@ -1,6 +1,8 @@
 """The cluster of this machine: whole, private, and gone afterwards."""
 
 import os
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -50,6 +52,50 @@ def test_the_environment_is_as_it_was():
         (inside,) = client.run(os.getenv, "OMP_NUM_THREADS").values()
     assert inside == "1"
     assert dict(os.environ) == before
+
+
+OLDER_SERVER = """
+import multiprocessing
+import os
+
+import numpy as np
+import threadpoolctl
+
+from parallel_ai.toolbox import cluster
+
+
+def threads():
+    np.ones((2, 2)) @ np.ones((2, 2))
+    found = threadpoolctl.threadpool_info()
+    return {one["num_threads"] for one in found}
+
+
+if __name__ == "__main__":
+    multiprocessing.set_forkserver_preload(["numpy"])
+    with multiprocessing.get_context("forkserver").Pool(1) as pool:
+        print(*pool.apply(threads))
+    with cluster.local(1) as client:
+        first = client.run(os.getpid)
+        print(*client.submit(threads, pure=False).result(60))
+        client.restart_workers(list(first))
+        assert client.run(os.getpid).values() != first.values()
+        print(*client.submit(threads, pure=False).result(60))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are spawned")
+def test_a_task_has_one_thread_in_a_worker_of_an_older_server(tmp_path):
+    """That server has started BLAS before Dask set the environment."""
+    program = tmp_path / "older.py"
+    program.write_text(OLDER_SERVER, encoding="utf8")
+    done = subprocess.run(
+        [sys.executable, str(program)], capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    before, *after = done.stdout.split()
+    assert int(before) == machine.cpus()
+    assert after == ["1", "1"]
 
 
 def test_two_clusters_at_a_time():
@@ -136,3 +182,11 @@ def test_watching_sees_errors():
     assert [span.failed for span in spans if span.action == "compute"] == [
         True
     ]
+
+
+def test_waiting_has_an_end_and_says_for_what():
+    with pytest.raises(TimeoutError, match=r"0\.05 s for Godot"):
+        cluster.wait_until(lambda: None, "Godot", 0.05)
+    looks = iter([None, False, 0, "here", "there"])
+    assert cluster.wait_until(lambda: next(looks), "Godot") == "here"
+    assert cluster.wait_until(lambda: "now", seconds=0) == "now"

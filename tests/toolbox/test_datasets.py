@@ -335,6 +335,18 @@ def test_idx_of_anything_else(content):
                 datasets.read_idx(path)
 
 
+@given(
+    st.binary(max_size=20)
+    | st.builds(lambda end: gzip.compress(bytes(99))[:end], st.integers(0, 28))
+)
+def test_what_is_not_packed_whole_is_no_idx(content):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.gz"
+        path.write_bytes(content)
+        with pytest.raises(DatasetError, match=re.escape(str(path))):
+            datasets.read_idx(path)
+
+
 def photographs() -> dict[str, bytes]:
     return {
         f"{thing}/image_{number:04}.jpg": f"{thing} {number}".encode()

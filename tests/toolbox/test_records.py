@@ -63,6 +63,7 @@ def test_records_of_other_machines_have_their_label(tmp_path):
     write("t", 1, "c", tmp_path)
     [here] = tmp_path.iterdir()
     raw = json.loads(here.read_text())
+    del raw["sha256"]  # as in records of before there was one
     raw["hardware"] |= {"cpu": "Other", "cpus": 1}
     (tmp_path / "t_other-1-cpu.json").write_text(json.dumps(raw))
     labels = {record.label for record in read("t", tmp_path)}
@@ -148,9 +149,44 @@ def test_a_malformed_record_is_named(tmp_path, change, reason):
     assert str(path) in str(error.value)
 
 
+def test_what_a_file_holds_can_be_checked_without_a_file(tmp_path):
+    raw = json.loads(write("t", [1], "c", tmp_path).read_text())
+    assert records.check(raw).data == [1]
+    for wrong in ([], None, raw | {"more": 1}, raw | {"date": "2026-02-30"}):
+        with pytest.raises(RecordError):
+            records.check(wrong)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"data": 1', '"data": 2'), ('"command": "c"', '"command": "d"')],
+)
+def test_a_record_that_was_changed_is_refused(tmp_path, old, new):
+    path = write("t", 1, "c", tmp_path)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(RecordError, match="was changed"):
+        read("t", tmp_path)
+
+
+def test_a_record_may_be_laid_out_otherwise(tmp_path):
+    path = write("t", {"b": [1.5e-7, "naïve"], "a": 10**20}, "c", tmp_path)
+    [before] = read("t", tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=3))
+    assert read("t", tmp_path) == [before]
+
+
+def test_deep_nesting_is_an_error_with_words(tmp_path):
+    path = tmp_path / "t_here.json"
+    path.write_text("[" * 200_000)
+    with pytest.raises(RecordError, match="t_here.json: not JSON"):
+        records.parse(path)
+
+
 def test_committed_records_are_well_formed():
     names = {p.name.split("_")[0] for p in records.FOLDER.glob("*.json")}
-    assert names <= records.topics().keys()
+    assert names <= records.topics().keys() | {"bench", "faults"}
     for name in names:
         assert all(isinstance(r, Record) for r in read(name))
 

@@ -7,26 +7,35 @@ all processes are gone when the ``with`` block ends, also by an error.
 """
 
 import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import dask
-from distributed import Client, LocalCluster, get_task_stream
+from distributed import Client, LocalCluster, WorkerPlugin, get_task_stream
+from threadpoolctl import threadpool_limits
 
 from parallel_ai.toolbox import machine
 
+Found = TypeVar("Found")
 LOOPBACK = "127.0.0.1"
 SECONDS = 60  # for a worker to start, on a machine that is busy
+POLL = 0.02  # seconds between two looks
 # Of the memory that this process may take, what all workers get together:
 # the rest is for the client, which gathers results, and the system.
 WORKERS_SHARE = 0.6
 LEAST = 800_000_000  # bytes: with what it imports, a worker takes half of that
 SETTINGS = {
     "distributed.comm.timeouts.connect": SECONDS,
-    "distributed.worker.multiprocessing-method": "spawn",
+    # A worker that is forked from a server which has imported Dask is there
+    # at once; Dask's default, spawn, imports it anew: more than a second.
+    "distributed.worker.multiprocessing-method": (
+        "forkserver" if sys.platform == "linux" else "spawn"
+    ),
     # The warning that asks for a smaller graph is shown where it teaches.
     "distributed.admin.large-graph-warning-threshold": "10MB",
     # Tasks that `watched` can see; the scheduler forgets older ones.
@@ -81,6 +90,20 @@ def _environment_kept() -> Iterator[None]:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
+
+
+class OneThread(WorkerPlugin):
+    """Give a task one thread of BLAS and OpenMP, as Dask means it.
+
+    Dask tells its workers so by environment variables, too late for what
+    the server they are forked from has imported before.
+    """
+
+    name = "one-thread"
+
+    def setup(self, worker: object) -> None:
+        """Limit this worker, when it starts."""
+        threadpool_limits(1)
 
 
 @contextmanager
@@ -140,6 +163,7 @@ def local(
         Client(cluster, timeout=SECONDS) as client,
     ):
         client.wait_for_workers(workers, timeout=SECONDS)
+        client.register_plugin(OneThread())
         yield client
 
 
@@ -181,3 +205,35 @@ def watched(client: Client) -> Iterator[list[Span]]:
                 )
             )
     spans.sort(key=lambda span: span.start)
+
+
+def wait_until(
+    look: Callable[[], Found | None],
+    what: str = "a condition",
+    seconds: float = 2 * SECONDS,
+) -> Found:
+    """Look again and again until there is something; return it.
+
+    A cluster does much in its own time, such as letting a result go.
+
+    Parameters
+    ----------
+    look : callable
+        Returns what is waited for, or something false as long as there is
+        nothing.
+    what : str
+        For the message.
+    seconds : float
+        How long to wait at most.
+
+    Raises
+    ------
+    TimeoutError
+        There was nothing for so long.
+    """
+    until = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() > until:
+            raise TimeoutError(f"waited {seconds:g} s for {what}")
+        time.sleep(POLL)
+    return found

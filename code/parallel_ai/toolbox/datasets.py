@@ -45,6 +45,7 @@ from parallel_ai.toolbox.downloads import (
 Row = dict[str, Any]
 TABLE = Path(__file__).with_suffix(".toml")
 OFFLINE = "PARALLEL_AI_DATA"
+_DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
 def table() -> dict[str, Row]:
@@ -65,9 +66,9 @@ def load(name: str, *, downloader: Downloader | None = None) -> Any:
     Parameters
     ----------
     name
-        A row of :func:`table`.
+        A row of `table`.
     downloader
-        As in :func:`paths`.
+        As in `paths`.
 
     Returns
     -------
@@ -81,12 +82,12 @@ def load(name: str, *, downloader: Downloader | None = None) -> Any:
         - parquet: a frame a year, fields as text, for columns change;
         - jpeg: ``images``, pairs of path and class; ``labels``, the ImageNet
           indices of a class; ``class_index``, pairs of WordNet id and name;
-        - csv: one frame; :func:`paths` has the monthly files.
+        - csv: one frame; `paths` has the monthly files.
 
     Raises
     ------
     DatasetError
-        As in :func:`paths`, or if a package that reads the format is missing.
+        As in `paths`, or if a package that reads the format is missing.
     """
     paths(name, downloader=downloader)
     row = _row(name)
@@ -106,10 +107,10 @@ def paths(
     Parameters
     ----------
     name
-        A row of :func:`table`.
+        A row of `table`.
     downloader
         Called as pooch calls one, ``downloader(url, file, pooch)``; None for
-        a :class:`~parallel_ai.toolbox.downloads.ResumingDownloader`.
+        a `ResumingDownloader`.
 
     Returns
     -------
@@ -154,6 +155,11 @@ def torchvision_root(name: str, folder: Path) -> Path:
     """Unpack the files as torchvision expects them below its ``root``.
 
     ``FashionMNIST(torchvision_root(name, folder), download=False)`` works.
+
+    Raises
+    ------
+    DatasetError
+        torchvision has no class for these data.
     """
     row = _row(name)
     if "torchvision" not in row:
@@ -220,7 +226,7 @@ def _fault(folder: Path, file: Row) -> str | None:
                 while block := stream.read(1 << 20):
                     size += len(block)
                     hasher.update(block)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except _DAMAGE as error:
         return f"{path} is truncated or damaged: {error}"
     if size < file.get("bytes", 0):
         return f"{path} is truncated: {size:,} of {file['bytes']:,} bytes"
@@ -340,10 +346,16 @@ def read_idx(path: Path) -> np.ndarray:
     Raises
     ------
     DatasetError
-        The magic is not that of bytes, or the shape not that of the data.
+        The magic is not that of bytes, the shape not that of the data, or
+        the file is not whole.
     """
-    with gzip.open(path) as stream:
-        magic, rest = stream.read(4), bytearray(stream.read())
+    try:
+        with gzip.open(path) as stream:
+            magic, rest = stream.read(4), bytearray(stream.read())
+    except _DAMAGE as error:
+        raise DatasetError(
+            f"{path} is truncated or damaged: {error}"
+        ) from error
     if len(magic) < 4 or magic[:3] != b"\0\0\x08" or len(rest) < 4 * magic[-1]:
         raise DatasetError(f"{path} is no IDX file of bytes: {magic!r}.")
     shape = struct.unpack_from(f">{magic[3]}I", rest)

@@ -133,7 +133,7 @@ def fetch(
     checksum
         SHA-256 in hexadecimal, or "md5:" and an MD5.
     downloader
-        A :class:`ResumingDownloader` if None.
+        A `ResumingDownloader` if None.
     otherwise
         What else a reader without a network can do, for the error.
 
@@ -182,7 +182,13 @@ def _cause(error: Any) -> str:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder, or wait until they are done."""
+    """Keep other processes out of a folder, or wait until they are done.
+
+    Raises
+    ------
+    DatasetError
+        Another process kept the folder for too long.
+    """
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / ".lock", timeout=WAIT)
@@ -203,7 +209,13 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn trouble with the disk into an error that says what to do."""
+    """Turn trouble with the disk into an error that says what to do.
+
+    Raises
+    ------
+    DatasetError
+        Instead of an `OSError` of the disk.
+    """
     try:
         yield
     except OSError as error:

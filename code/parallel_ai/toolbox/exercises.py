@@ -59,7 +59,13 @@ def exercise(
 
 
 def starter(solution: Callable[..., Any]) -> str:
-    """Source with which a learner starts: signature, task, no body."""
+    """Source with which a learner starts: signature, task, no body.
+
+    Raises
+    ------
+    TypeError
+        It is no plain function.
+    """
     source = textwrap.dedent(inspect.getsource(solution))
     node = ast.parse(source).body[0]
     if not isinstance(node, ast.FunctionDef):

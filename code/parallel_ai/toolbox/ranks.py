@@ -38,6 +38,9 @@ SECONDS = 120.0
 GRACE = 1.0  # seconds in which others may end, too, after the first failure
 SLACK = 30.0  # seconds a collective waits longer: our report comes first
 ASK = getattr(signal, "SIGUSR1", None)  # "where are you?"; Windows has none
+# Else each rank would import them itself, which takes seconds; the first
+# optimizer that is made imports the compiler, whether it compiles or not.
+PRELOADED = [__name__, "torch.distributed", "torch._dynamo"]
 LOOPBACK = {"darwin": "lo0"}.get(sys.platform, "lo")
 
 
@@ -89,6 +92,8 @@ def run(
 
     Raises
     ------
+    ValueError
+        There is no rank.
     RankError
         A rank raised (with its traceback), died (with its signal) or did
         not end in time (with the place where it waits).
@@ -97,8 +102,8 @@ def run(
         raise ValueError(f"need at least 1 rank, got {size}")
     threads = threads or max(1, machine.cpus() // size)
     context = multiprocessing.get_context(method)
-    if method == "forkserver":  # else each rank would import PyTorch itself
-        multiprocessing.set_forkserver_preload([__name__, "torch.distributed"])
+    if method == "forkserver":
+        multiprocessing.set_forkserver_preload(_preloaded(function))
     with TemporaryDirectory(prefix="ranks-") as name:
         folder = Path(name)
         (folder / "job").write_bytes(pickle.dumps((function, args)))
@@ -188,6 +193,15 @@ def listening_store(size: int, seconds: float = SECONDS) -> Any:
             timeout=timedelta(seconds=seconds), use_libuv=True,
             master_listen_fd=bound.detach(),
         )  # fmt: skip
+
+
+def _preloaded(function: Callable[..., Any]) -> list[str]:
+    """Modules for the server that ranks are forked from, if it is to start.
+
+    The function's own is among them: all ranks share its memory.
+    """
+    module = getattr(function, "__module__", "__main__")
+    return PRELOADED if module == "__main__" else [*PRELOADED, module]
 
 
 def _rank(

@@ -4,7 +4,7 @@ A chapter that measures something worth comparing ends with::
 
     RECORDS = {"topic": function_without_arguments}
 
-where the function is the one that the page itself calls. Then
+where the function is the one that the page itself calls. Then::
 
     python -m parallel_ai.toolbox.records            # all, or: make record
     python -m parallel_ai.toolbox.records topic ...  # some
@@ -14,6 +14,7 @@ measures on your machine and writes ``recorded/<topic>_<hardware>.json``.
 
 import argparse
 import ast
+import hashlib
 import importlib
 import json
 import os
@@ -32,6 +33,7 @@ from parallel_ai.toolbox import machine
 
 PACKAGE = Path(__file__).parents[1]
 FOLDER = PACKAGE / "recorded"
+SUM = "sha256"  # of all else in a file; records of before 2026-11-27 have none
 
 
 class RecordError(ValueError):
@@ -91,23 +93,27 @@ def write(
     record = Record(
         topic=topic,
         hardware=dict(machine.describe()),
-        date=datetime.now(UTC).date().isoformat(),
         versions=_versions(),
         command=command,
-        commit=_commit(),
         data=data,
+        **origin(),
     )
     try:
-        text = json.dumps(
-            asdict(record), indent=1, ensure_ascii=False, allow_nan=False
-        )
+        raw = json.loads(json.dumps(asdict(record), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise RecordError(f"{topic}: data is not JSON: {error}") from error
     folder = FOLDER if folder is None else Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{topic}_{_slug(record.label)}.json"
+    text = json.dumps(raw | {SUM: _sum(raw)}, indent=1, ensure_ascii=False)
     _replace(path, text + "\n")
     return path
+
+
+def origin() -> dict[str, str]:
+    """Return the day in UTC, and the commit; see `Record`."""
+    today = datetime.now(UTC).date().isoformat()
+    return {"date": today, "commit": _commit()}
 
 
 def read(topic: str, folder: Path | None = None) -> list[Record]:
@@ -120,7 +126,7 @@ def read(topic: str, folder: Path | None = None) -> list[Record]:
     """
     _check_topic(topic)
     folder = FOLDER if folder is None else Path(folder)
-    return [_parse(path) for path in sorted(folder.glob(f"{topic}_*.json"))]
+    return [parse(path) for path in sorted(folder.glob(f"{topic}_*.json"))]
 
 
 def topics(package: Path = PACKAGE) -> dict[str, str]:
@@ -163,34 +169,65 @@ def _keys(path: Path, table: str) -> Iterator[str]:
                     yield str(key.value)
 
 
-def _parse(path: Path) -> Record:
-    try:
-        raw = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: not JSON: {error}") from error
+def check(raw: Any) -> Record:
+    """Take what a record's file holds.
+
+    Raises
+    ------
+    RecordError
+        Something is missing or of the wrong kind; the message says what.
+    """
     wanted = {f.name for f in fields(Record)}
-    if not isinstance(raw, dict) or raw.keys() != wanted:
-        have = set(raw) if isinstance(raw, dict) else set()
+    have = raw.keys() - {SUM} if isinstance(raw, dict) else set()
+    if have != wanted:
         raise RecordError(
-            f"{path}: missing {sorted(wanted - have)}, "
-            f"unknown {sorted(have - wanted)}"
+            f"missing {sorted(wanted - have)}, unknown {sorted(have - wanted)}"
         )
-    record = Record(**raw)
     for name in ("topic", "date", "command", "commit"):
         if not isinstance(raw[name], str):
-            raise RecordError(f"{path}: {name} is not a text")
+            raise RecordError(f"{name} is not a text")
     for name in ("hardware", "versions"):
         if not isinstance(raw[name], dict):
-            raise RecordError(f"{path}: {name} is not a table")
+            raise RecordError(f"{name} is not a table")
+    record = Record(**{name: raw[name] for name in wanted})
     try:
         date.fromisoformat(record.date)
     except ValueError as error:
-        raise RecordError(f"{path}: date: {error}") from error
+        raise RecordError(f"date: {error}") from error
     if not {"cpu", "cpus"} <= record.hardware.keys():
-        raise RecordError(f"{path}: hardware lacks cpu or cpus")
+        raise RecordError("hardware lacks cpu or cpus")
+    return record
+
+
+def parse(path: Path) -> Record:
+    """Read one record.
+
+    Raises
+    ------
+    RecordError
+        The file is missing or malformed; the message names it and why.
+    """
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+    except (OSError, RecursionError, ValueError) as error:
+        raise RecordError(f"{path}: not JSON: {error}") from error
+    try:
+        record = check(raw)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from error
     if path.name.split("_")[0] != record.topic:
         raise RecordError(f"{path}: is a record of {record.topic!r}")
+    if SUM in raw and raw[SUM] != _sum(raw):
+        raise RecordError(f"{path}: was changed: its {SUM} is of other text")
     return record
+
+
+def _sum(raw: dict[str, Any]) -> str:
+    """Digest of a record, however its file is laid out."""
+    rest = {name: value for name, value in raw.items() if name != SUM}
+    return hashlib.sha256(
+        json.dumps(rest, sort_keys=True).encode()
+    ).hexdigest()
 
 
 def _check_topic(topic: str) -> None:

@@ -130,6 +130,11 @@ def compare(
     -------
     dict of str to Timing
         In the order given.
+
+    Raises
+    ------
+    ValueError
+        There are no repeats, or less than no warm-up.
     """
     if repeats < 1 or warmup < 0:
         raise ValueError(
