@@ -12,7 +12,6 @@ from __future__ import annotations
 import gc
 import json
 import re
-import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -25,10 +24,7 @@ from typing import Any
 import nbformat
 import zmq
 from filelock import FileLock, Timeout
-from jupyter_cache import get_cache
-from jupyter_cache.base import CacheBundleIn
-from jupyter_cache.cache.db import NbCacheRecord
-from myst_nb.core.read import create_nb_reader
+from myst_nb.core.read import MystMetadataParsingError, create_nb_reader
 from nbclient import NotebookClient
 from nbclient.exceptions import (
     CellExecutionError,
@@ -48,6 +44,7 @@ from fingerprint import (
     installed,
     text_of,
 )
+from kept import code_cells, entries, open_cache, recall, say, store
 from parallel_ai.toolbox import machine
 from parallel_ai.toolbox.memory import ChildrenPeak
 from parallel_ai.toolbox.stopwatch import readable_bytes
@@ -58,8 +55,6 @@ GARBAGE = (200_000, 10, 10)  # new objects, and rounds, before a collection
 SOCKET_PATH = 80
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 KERNELSPEC = re.compile(r"^kernelspec:\n +name: (\S+)$", re.MULTILINE)
-# What the foot tells; outputs from before one of these was told are stale.
-PROVENANCE = {"when", "seconds", "memory", "machine", "versions"}
 SETTINGS = (
     "nb_execution_allow_errors",
     "nb_execution_in_temp",
@@ -67,11 +62,6 @@ SETTINGS = (
 )
 TAGS = {"raises-exception", "skip-execution"}  # those that change what runs
 EXECUTION_ERRORS = (CellExecutionError, CellTimeoutError, DeadKernelError)
-
-
-def say(text: str) -> None:
-    """Tell on the terminal, also when Sphinx is quiet."""
-    print(text, flush=True)
 
 
 class CellFailure(Exception):
@@ -133,9 +123,7 @@ def execute_stale(app: Sphinx) -> None:
     reader = Reader(app.config.fresh_package, settings)
     book: Book = app.fresh  # type: ignore[attr-defined]
     cache = open_cache(app)
-    records = {
-        r.data.get("fingerprint"): r for r in cache.list_cache_records()
-    }
+    records = entries(cache)
     for docname, notebook in read_notebooks(app).items():
         page = read_page(app, reader, docname, notebook)
         if page:
@@ -150,13 +138,7 @@ def execute_stale(app: Sphinx) -> None:
         except CellFailure as failure:
             failures.append(str(failure))
             continue
-        try:
-            store(cache, page)
-        except (OSError, RuntimeError) as error:
-            raise ExtensionError(
-                f"the outputs of {docname} could not be stored: {error}."
-                " All earlier pages are kept: make room and build again"
-            ) from error
+        store(cache, page)
         book.ran[page.docname] = page.executed["seconds"]
         taken = readable_bytes(page.executed["memory"])
         say(f"{label}: {page.executed['seconds']:.1f} s, {taken} at most")
@@ -186,10 +168,7 @@ def read_notebooks(app: Any) -> dict[str, NotebookNode]:
     are as they were, the notebook is taken from there.
     """
     memory = Path(app.outdir).parent / "read.json"
-    try:
-        before = json.loads(memory.read_text(encoding="utf8"))
-    except (OSError, ValueError):
-        before = {}
+    before = remembered(memory)
     settings = [extensions(), text_of(Path(app.confdir) / "_config.yml")]
     settings += [installed(name)[0] for name in ("myst-nb", "myst-parser")]
     now = {}
@@ -203,7 +182,11 @@ def read_notebooks(app: Any) -> dict[str, NotebookNode]:
         parser = create_nb_reader(
             str(path), app.env.myst_config, app.env.mystnb_config, text
         )
-        now[docname] = {"key": key, "read": parser and parser.read(text)}
+        try:
+            read = parser and parser.read(text)
+        except MystMetadataParsingError as error:
+            raise ExtensionError(f"{path}: {error}") from None
+        now[docname] = {"key": key, "read": read, "sum": digest([key, read])}
     if now != before:
         part = memory.with_suffix(".part")
         part.write_text(json.dumps(now), encoding="utf8")
@@ -213,6 +196,22 @@ def read_notebooks(app: Any) -> dict[str, NotebookNode]:
         for docname, one in now.items()
         if one["read"]
     }
+
+
+def remembered(memory: Path) -> dict[str, dict[str, Any]]:
+    """Take from a file what was read, without what was damaged since."""
+    try:
+        pages = json.loads(memory.read_text(encoding="utf8"))
+        return {
+            docname: one
+            for docname, one in pages.items()
+            if one.get("sum") == digest([one["key"], one["read"]])
+        }
+    except FileNotFoundError:
+        return {}
+    except (AttributeError, LookupError, OSError, TypeError, ValueError):
+        say(f"{memory} is damaged: all pages are read again")
+        return {}
 
 
 def read_page(
@@ -238,59 +237,6 @@ def read_page(
         page.fingerprint
     )
     return page
-
-
-def open_cache(app: Any) -> Any:
-    """Open jupyter-cache's folder; one that cannot be read is set aside."""
-    folder = Path(
-        app.env.mystnb_config.execution_cache_path or ".jupyter_cache"
-    )
-    try:
-        cache = get_cache(str(folder))
-        cache.list_cache_records()
-    except Exception as error:  # noqa: BLE001 - whatever SQLite finds in the file
-        say(f"The cache {folder} is damaged ({error}): starting a new one")
-        aside = folder.with_name(f"{folder.name}.damaged")
-        shutil.rmtree(aside, ignore_errors=True)
-        folder.rename(aside)
-        cache = get_cache(str(folder))
-        cache.list_cache_records()
-    return cache
-
-
-def recall(cache: Any, page: Page, records: dict[str, NbCacheRecord]) -> None:
-    """Take a page's outputs from the cache; damaged ones are removed from it.
-
-    The cache's own key covers captions and alternative texts too. Outputs
-    that differ in those alone are filed again under the new key.
-    """
-    record = records.get(page.fingerprint)
-    if record is None or PROVENANCE - record.data["executed"].keys():
-        return
-    folder = cache.path / "executed" / record.hashkey
-    try:
-        text = (folder / "base.ipynb").read_text(encoding="utf8")
-        if digest(text) != record.data["digest"]:
-            raise ValueError("damaged")
-    except (OSError, ValueError):
-        NbCacheRecord.remove_records([record.pk], cache.db)
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    page.executed = record.data["executed"]
-    if cache.create_hashed_notebook(page.notebook)[1] != record.hashkey:
-        before = nbformat.reads(text, nbformat.NO_CONVERT)
-        # Which language the kernel spoke: cells are coloured by it.
-        page.notebook.metadata["language_info"] = before.metadata.language_info
-        cells = code_cells(page.notebook)
-        for cell, old in zip(cells, before.cells, strict=True):
-            cell.outputs = old.outputs
-            cell.execution_count = old.execution_count
-        store(cache, page)
-
-
-def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
-    """Cells that the kernel executes."""
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def execute(app: Sphinx, page: Page, label: str) -> dict[str, Any]:
@@ -332,19 +278,6 @@ def execute(app: Sphinx, page: Page, label: str) -> dict[str, Any]:
             name: installed(name)[0] for name in page.inputs["imports"]
         },
     }
-
-
-def store(cache: Any, page: Page) -> None:
-    """Put a page's outputs into the cache, with a digest that detects damage."""
-    stored, _ = cache.create_hashed_notebook(page.notebook)
-    data = {
-        "fingerprint": page.fingerprint,
-        "execution_seconds": page.executed["seconds"],  # type: ignore[index]
-        "executed": page.executed,
-        "digest": digest(nbformat.writes(stored, nbformat.NO_CONVERT)),
-    }
-    bundle = CacheBundleIn(stored, page.docname, data=data)
-    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
 def kernel_settings(folder: str) -> Config:
@@ -499,7 +432,7 @@ def summarise(app: Sphinx, error: Exception | None) -> None:
 
 def extensions() -> str:
     """Digest of our extensions: an edit of one renders every page again."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    files = sorted(Path(__file__).parent.rglob("*.py"))
     return digest([[path.name, text_of(path)] for path in files])
 
 
@@ -509,6 +442,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # garbage after every 700 of them takes a quarter of a build's time.
     gc.enable()  # `make book` starts without, for the imports
     gc.set_threshold(*GARBAGE)
+    app.setup_extension("steady")
     app.add_config_value("fresh_package", "parallel_ai", "env", str)
     app.add_config_value("fresh_extensions", extensions(), "env", str)
     app.connect("config-inited", lock_build, priority=100)

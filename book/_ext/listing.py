@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,28 @@ def find(name: str, docname: str) -> Source:
     module, _, leaf = name.rpartition(".")
     module = module.replace(".", "/") or docname.removeprefix("book/")
     for path in files(root() / module):
-        tree = ast.parse(path.read_text(encoding="utf8"))
-        for node in tree.body:
-            if isinstance(node, Definition) and node.name == leaf:
-                return Source(path, dotted(path), node, cut(path, node))
+        stamp = path.stat().st_mtime_ns
+        if leaf in names_in(path, stamp):
+            node = next(
+                node
+                for node in tree_of(path, stamp).body
+                if isinstance(node, Definition) and node.name == leaf
+            )
+            return Source(path, dotted(path), node, cut(path, node))
     raise NotFound(f"{PACKAGE}/{module} defines no function or class {leaf!r}")
+
+
+@cache
+def names_in(path: Path, stamp: int) -> frozenset[str]:
+    """Names that a file defines, as it was at that moment."""
+    body = tree_of(path, stamp).body
+    return frozenset(n.name for n in body if isinstance(n, Definition))
+
+
+@lru_cache(maxsize=16)  # a tree is large, and a page asks for few files
+def tree_of(path: Path, stamp: int) -> ast.Module:
+    """Syntax tree of a file, as it was at that moment."""
+    return ast.parse(path.read_text(encoding="utf8"))
 
 
 def files(module: Path) -> list[Path]:
@@ -78,12 +96,12 @@ def cut(path: Path, node: Definition) -> str:
     return "\n".join(lines[first - 1 : node.end_lineno])
 
 
-def address(app: Sphinx, path: Path) -> str:
-    """Address of a source file in the repository, "" if none is set."""
+def address(app: Sphinx, path: Path, top: Path | None = None) -> str:
+    """Address of a file below `top` in the repository, "" if none is set."""
     options = app.config.html_theme_options
     url = options.get("repository_url", "").rstrip("/")
     branch = options.get("repository_branch", "main")
-    name = path.relative_to(root().parents[1]).as_posix()
+    name = path.relative_to(top or root().parents[1]).as_posix()
     return f"{url}/blob/{branch}/{name}" if url else ""
 
 
@@ -97,6 +115,7 @@ def block(app: Sphinx, sources: list[Source]) -> nodes.container:
     name = nodes.literal(module, module)
     caption += nodes.reference("", "", name, refuri=url) if url else name
     shown = nodes.container("", caption, code, classes=["listing"])
+    shown["shows"] = [f"{module}.{one.node.name}" for one in sources]
     shown["notebook_markdown"] = f"`{module}`\n\n```python\n{text}\n```"
     return shown
 

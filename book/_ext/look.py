@@ -11,6 +11,7 @@ What pandas and docutils write is corrected where a screen reader stumbles.
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,16 @@ def settle_theme(app: Sphinx, config: Any) -> None:
     config.html_theme_options.setdefault("navbar_persistent", [])
     config.html_context.setdefault("default_mode", "auto")
     config.html_use_index = False  # this book defines no entries for one
+    if not config.release:
+        config.release = config.version = version(Path(app.confdir))
+
+
+def version(folder: Path) -> str:
+    """Version of the package whose book lies in a folder, "" if none does."""
+    path = folder / "pyproject.toml"
+    if not path.exists():
+        return ""
+    return tomllib.loads(path.read_text("utf8"))["project"]["version"]
 
 
 def disconnect_unused(app: Sphinx, config: Any) -> None:

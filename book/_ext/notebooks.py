@@ -335,6 +335,7 @@ def assemble_branch(app: Any, error: Exception | None) -> None:
     if error or app.builder.format != "html":
         return
     written = Path(app.outdir) / "notebooks"
+    written.mkdir(parents=True, exist_ok=True)  # a book may execute nothing
     wanted = {written / notebook_name(name) for name in app.fresh.pages}
     for old in set(written.rglob("*.ipynb")) - wanted:
         old.unlink()

@@ -43,10 +43,31 @@ class Malformed(Exception):
     """A question that cannot be asked."""
 
 
+def read(text: str) -> list[dict[str, Any]]:
+    """Read the source of a quiz; `Malformed` says what is wrong, and where."""
+    try:
+        questions = yaml.safe_load(text)
+    except Exception as error:
+        words = str(error) or type(error).__name__
+        raise Malformed(f"quiz: no YAML: {words}") from error
+    if not isinstance(questions, list):
+        raise Malformed("quiz: write a list of questions")
+    for number, question in enumerate(questions, 1):
+        try:
+            check_question(question)
+        except Malformed as error:
+            raise Malformed(f"quiz, question {number}: {error}") from None
+    return questions
+
+
 def check_question(question: Any) -> dict[str, Any]:
     """Say what is wrong with a question's source, or return it."""
     if not isinstance(question, dict):
         raise Malformed("each question is a mapping with `question:`")
+    try:
+        repr(question)
+    except ValueError:  # Python writes no number of thousands of digits
+        raise Malformed("a number has too many digits") from None
     _check_keys(question, KEYS)
     if not question.get("question"):
         raise Malformed("`question:` is missing")
@@ -102,7 +123,10 @@ def _is_number(value: Any) -> bool:
     """Is this a number that the page can compare? YAML's `.inf` is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return isinstance(value, int) or math.isfinite(value)
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond what a page can hold
+        return False
 
 
 class Quiz(SphinxDirective):
@@ -113,17 +137,12 @@ class Quiz(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Build the questions."""
         try:
-            questions = yaml.safe_load("\n".join(self.content))
-        except yaml.YAMLError as error:
-            raise self.error(f"quiz: no YAML: {error}") from error
-        if not isinstance(questions, list):
-            raise self.error("quiz: write a list of questions")
+            questions = read("\n".join(self.content))
+        except Malformed as error:
+            raise self.error(str(error)) from error
         box = element("div", class_="quiz")
-        for number, source in enumerate(questions, 1):
-            try:
-                box += self._question(check_question(source), number)
-            except Malformed as error:
-                raise self.error(f"quiz, question {number}: {error}") from None
+        for number, question in enumerate(questions, 1):
+            box += self._question(question, number)
         return [box]
 
     def _question(self, question: dict[str, Any], number: int) -> nodes.Node:

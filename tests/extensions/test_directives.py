@@ -548,6 +548,31 @@ def test_any_yaml_is_a_question_or_malformed(question):
     assert "Question 7" in quiz.markdown(question, 7)
 
 
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("- question: 2026-02-30", "no YAML: day"),
+        ("- question: 0b_", "no YAML: "),
+        ("- question: !!bool maybe", "no YAML: "),
+        ("- question: !!timestamp now", "no YAML: "),
+        ("- question: !!int", "no YAML: "),
+        ("[" * 5000, "no YAML: "),
+        ("- &a [*a]", "question 1: each question is a mapping"),
+        (f"- {{question: a, answer: 0x{'f' * 5000}}}", "too many digits"),
+        (
+            "- {question: a, kind: number, tolerance: 1, why: b, answer: "
+            + "9" * 400
+            + "}",
+            "`answer:` is a number",
+        ),
+    ],
+)
+def test_what_yaml_stumbles_over_is_explained(source, words):
+    quiz = extension("quiz")
+    with pytest.raises(quiz.Malformed, match=re.escape(words)):
+        quiz.read(source)
+
+
 # -------------------------------------------------------- other builders
 
 

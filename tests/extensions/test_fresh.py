@@ -10,9 +10,11 @@ import platform
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -285,7 +287,20 @@ def test_front_matter_that_cannot_be_used_is_explained(book, front, words):
     assert words in said
 
 
-def test_killed_build_keeps_the_pages_that_finished(book):
+def test_options_of_a_cell_that_are_no_yaml_are_found(book):
+    options = "---\nmystnb:\n  image: {alt: a: b}\n---\n"
+    book.replace(
+        "plain.md",
+        "```{code-cell} python\n",
+        "```{code-cell} python\n" + options,
+    )
+    _, said = book.build()
+    assert book.failed
+    assert "plain.md: Code cell 1 at line 9 could not be read" in said
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+def test_killed_build_keeps_the_pages_that_finished(book, kind):
     book.ran.write_text("")
     for name in ("data", "library"):
         book.page(name, f"print('again {name}')")
@@ -304,11 +319,17 @@ def test_killed_build_keeps_the_pages_that_finished(book):
     watch.start()
     for line in build.stdout:  # ends when the build does
         if line.startswith("[2/3] library:"):
-            build.send_signal(signal.SIGKILL)
+            build.send_signal(kind)
             break
-    watch.cancel()
+    rest = build.stdout.read()  # until its kernel has ended, too
     build.stdout.close()
-    assert build.wait(SECONDS) == -signal.SIGKILL
+    code = build.wait(SECONDS)
+    watch.cancel()
+    if kind == signal.SIGKILL:
+        assert code == -signal.SIGKILL
+    else:
+        assert code != 0
+        assert "Interrupted!" in rest
     book.page("plain", "print('calm')")
     executed, said = book.build()
     assert executed == ["plain"], said
@@ -375,6 +396,129 @@ def test_what_was_read_is_used_only_for_the_same_text_and_settings(book):
     book.replace("plain.md", "nothing of ours", "something else")
     assert book.build()[0] == ["plain"]
     assert "something else" in book.html("plain")
+
+
+def test_an_edit_that_looks_old_is_shown(book):
+    """As after the clock was set back, or from an archive that keeps times."""
+    for name, old, new in (
+        ("through.md", "Some prose.", "Older prose."),
+        ("index.md", "# Index", "# An older index"),
+    ):
+        then = (book.root / name).stat().st_mtime - 86_400
+        book.replace(name, old, new)
+        os.utime(book.root / name, (then, then))
+    executed, said = book.build()
+    assert (executed, book.failed) == ([], False), said
+    assert "Older prose." in book.html("through")
+    assert "An older index" in book.html("index")
+
+
+def test_half_a_page_of_a_killed_build_is_written_again(book):
+    """It is younger than its source, so Sphinx takes it for a whole one."""
+    path = book.root / "_build/html/plain.html"
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 2])
+    (book.root / "_build/.unfinished").touch()
+    executed, said = book.build()
+    assert (executed, book.failed) == ([], False), said
+    article, again = (
+        t.partition("<article")[2] for t in (whole, path.read_text())
+    )
+    assert again == article
+    assert not (book.root / "_build/.unfinished").exists()
+
+
+def test_a_build_leaves_a_mark_exactly_while_it_writes(book):
+    book.write("conf_mark.py", MARK)
+    book.replace("_config.yml", "{fresh:", "{conf_mark: ., fresh:")
+    book.replace("plain.md", "Some prose.", "Other prose.")
+    _, said = book.build()
+    assert not book.failed, said
+    assert "marked while reading: False" in said
+    assert "marked while writing: True" in said
+    assert not (book.root / "_build/.unfinished").exists()
+
+
+MARK = """
+from pathlib import Path
+
+def tell(app, when):
+    mark = Path(app.outdir).parent / ".unfinished"
+    print(f"marked while {when}: {mark.exists()}", flush=True)
+
+def setup(app):
+    app.connect("doctree-read", lambda app, _: tell(app, "reading"))
+    app.connect("html-page-context", lambda app, *_: tell(app, "writing"))
+    return {"parallel_read_safe": True}
+"""
+
+
+@pytest.fixture
+def table(book):
+    """The cache's table of contents, open to be changed behind its back."""
+    path = book.root / "_build/.jupyter_cache/global.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        """data = replace(data, '"memory": ', '"memory": 1')""",
+        "data = 'null'",
+        "data = replace(data, 'executed', 'exeguted')",
+        "hashkey = ''",
+        "hashkey = '../../html'",
+    ],
+)
+def test_a_changed_entry_is_told_and_executed_again(book, table, change):
+    table.execute(f"UPDATE nbcache SET {change} WHERE uri = 'plain'")
+    shutil.rmtree(book.root / "_build/html")
+    shutil.rmtree(book.root / "_build/.doctrees")
+    executed, said = book.build()
+    assert (executed, book.failed) == (["plain"], False), said
+    assert "plain: its outputs in the cache are damaged" in said
+    assert "nothing of ours" in book.html("plain")
+
+
+def test_an_entry_from_before_there_were_seals_is_used(book, table):
+    table.execute("UPDATE nbcache SET data = json_remove(data, '$.seal')")
+    assert book.build()[0] == []
+
+
+def test_an_index_that_does_not_fit_is_noticed(book, table):
+    """Nothing that is read of the table is wrong, only what finds it."""
+    table.execute("PRAGMA writable_schema = ON")
+    table.execute(
+        "UPDATE sqlite_master SET rootpage ="
+        " (SELECT rootpage FROM sqlite_master WHERE name = 'settings')"
+        " WHERE name = 'sqlite_autoindex_nbcache_1'"
+    )
+    executed, said = book.build()
+    assert (executed, book.failed) == (sorted(CODE), False), said
+    assert ".jupyter_cache is damaged" in said
+
+
+def test_a_cache_that_is_in_use_is_kept(book, table):
+    table.execute("BEGIN EXCLUSIVE")
+    executed, said = book.build()
+    assert (executed, book.failed) == ([], True)
+    assert "cannot be used: database is locked" in said
+    table.execute("ROLLBACK")
+    executed, said = book.build()
+    assert (executed, book.failed) == ([], False), said
+
+
+def test_a_cell_that_was_read_otherwise_is_not_executed(book):
+    memory = book.root / "_build/read.json"
+    text = memory.read_text()
+    assert "nothing of ours" in text
+    memory.write_text(
+        text.replace("nothing of ours", "what a disk made of it")
+    )
+    executed, said = book.build()
+    assert (executed, book.failed) == ([], False), said
+    assert "what a disk made of it" not in memory.read_text()
 
 
 def test_kernels_are_reached_through_files_not_ports(book):

@@ -29,7 +29,7 @@ PAGES = {
     "# Executed\n\n```{code-cell} python\nimport os\n"
     "open(os.environ['RAN'], 'a').write('x')\n"
     "import pandas\npandas.DataFrame({'a': [1]})\n```\n",
-    "plain": "# Plain\n\nWords.\n",
+    "plain": "# Plain\n\nWords of version {sub-ref}`release`.\n",
 }
 
 
@@ -68,6 +68,7 @@ def framed(tmp_path_factory: pytest.TempPathFactory) -> Framed:
         "  - file: executed\n  - file: plain\n",
         "static/style.css": "p { color: red }",
         "code/tiny/__init__.py": "",
+        "pyproject.toml": '[project]\nversion = "4.5.6"\n',
     }
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +94,13 @@ def test_no_script_of_another_host_and_none_unused(framed, name):
 def test_one_search_field(framed):
     assert len(framed.html("plain").select("input[type=search]")) == 1
     assert len(framed.html("search").select("main input[type=search]")) == 1
+
+
+def test_version_is_that_of_the_package(framed):
+    """Also in the inventory, after which the archive is named."""
+    assert "Words of version 4.5.6." in framed.html("plain").article.text
+    inventory = (framed.root / "_build/html/objects.inv").read_bytes()
+    assert b"\n# Version: 4.5.6\n" in inventory
 
 
 def test_no_index_that_lists_nothing(framed):
