@@ -23,28 +23,17 @@ from parallel_ai.accelerators import vision
 from parallel_ai.many_machines.clusters import networks
 from parallel_ai.toolbox import ranks
 from parallel_ai.toolbox.exercises import EXERCISES
+from parallel_ai.toolbox.stopwatch import Timing
 from parallel_ai.training import data_parallel as dp
-from parallel_ai.training.data_parallel import launching, practice
+from parallel_ai.training.data_parallel import launching, practice, scaling
 
 LIMIT = 100
 CPU = torch.device("cpu")
-COMPILED = "TORCHINDUCTOR_CACHE_DIR"
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 needs_hosts = pytest.mark.skipif(
     bool(sys.platform != "linux" or networks.forbidden()),
     reason="no network namespaces here",
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    folder = os.environ.get(COMPILED)
-    yield
-    torch.set_num_threads(before)
-    if folder is None:
-        os.environ.pop(COMPILED, None)
 
 
 def pictures(count: int, seed: int = 0) -> vision.Part:
@@ -453,6 +442,18 @@ def listening(process: psutil.Process) -> set[str]:
     return found
 
 
+def ranks_of(agent: psutil.Process) -> set[int]:
+    """Its children that train: a busy machine shows short-lived others."""
+    with contextlib.suppress(psutil.Error):
+        itself = agent.cmdline()
+        return {
+            child.pid
+            for child in agent.children()
+            if dp.__name__ in child.cmdline() and child.cmdline() != itself
+        }
+    return set()
+
+
 def test_a_killed_rank_is_restarted_to_the_same_weights(tmp_path):
     """Started by torchrun; nobody listens beyond loopback meanwhile."""
     killed, calm = tmp_path / "killed", tmp_path / "calm"
@@ -466,8 +467,7 @@ def test_a_killed_rank_is_restarted_to_the_same_weights(tmp_path):
         until = time.monotonic() + LIMIT
         while process.poll() is None and time.monotonic() < until:
             seen |= listening(agent)
-            with contextlib.suppress(psutil.Error):
-                workers |= {one.pid for one in agent.children()}
+            workers |= ranks_of(agent)
             select.select([process.stdout], [], [], 0.05)
         output, errors = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, errors
@@ -564,3 +564,10 @@ def test_two_hosts_train_one_model(tmp_path):
     )
     assert sorted(text.count("2 ranks, accuracy") for text in said) == [0, 1]
     assert len(list(tmp_path.iterdir())) == 1  # rank 0 alone saves
+
+
+def test_only_what_does_the_whole_work_is_compared(monkeypatch):
+    whole = Timing((1.0,))
+    ways = {"one process": whole, "DDP": whole, "all-reduce alone": 0.1}
+    monkeypatch.setattr(scaling, "compare_processes", lambda: ways)
+    assert dp.compare_ddp() == {"one process": whole, "DDP": whole}

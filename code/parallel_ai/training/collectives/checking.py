@@ -18,8 +18,8 @@ def checked_all_reduce(
 
     Parameters
     ----------
-    values : torch.Tensor
-        Of the same shape and type on each rank.
+    values : tensor, any shape
+        The same shape and type on each rank.
     name : str
         What it is. Ranks that are at different calls have different names.
     mean : bool
@@ -27,6 +27,8 @@ def checked_all_reduce(
 
     Raises
     ------
+    TypeError
+        A mean of integers would be cut.
     MismatchError
         On *every* rank, so that none is left waiting.
     """

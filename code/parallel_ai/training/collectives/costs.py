@@ -37,6 +37,11 @@ def fit_link(seconds: Mapping[int, float], gamma: float = 0.0) -> Link:
 
     Least squares of the *relative* errors: otherwise the longest message
     alone would decide. Neither is negative.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two sizes.
     """
     if len(seconds) < 2:
         raise ValueError(f"need two sizes at least, got {len(seconds)}")

@@ -29,6 +29,11 @@ def ring_states(size: int) -> tuple[list[State], list[list[Message]]]:
     tuple
         The states, one more than there are steps, and the messages of each
         step.
+
+    Raises
+    ------
+    ValueError
+        The messages do not explain the results.
     """
     inputs = [torch.full((size,), 2**rank) for rank in range(size)]
     results, _, net = run_local(ring_all_reduce, [x.clone() for x in inputs])

@@ -108,7 +108,13 @@ class Network:
             return queue.popleft().values
 
     def wait(self, rank: int, ready: Callable[[], bool], what: str) -> None:
-        """Wait until something holds; find out if it never will."""
+        """Wait until something holds; find out if it never will.
+
+        Raises
+        ------
+        Deadlock
+            Nobody can go on; with who waits for what.
+        """
         with self.changed:
             self.waiting[rank] = ready, what
             self._look()

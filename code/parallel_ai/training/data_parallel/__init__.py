@@ -44,6 +44,7 @@ from parallel_ai.training.data_parallel.practice import (
 )
 from parallel_ai.training.data_parallel.program import (
     Options,
+    add_flags,
     drill,
     main,
     only_needed,
@@ -65,6 +66,7 @@ from parallel_ai.training.data_parallel.scaling import (
     BATCH,
     LENGTHS,
     Steps,
+    compare_ddp,
     compare_processes,
     fit_alpha_beta,
     measure_scaling,
@@ -111,8 +113,10 @@ __all__ = [
     "Steps",
     "SumOverRanks",
     "accumulate",
+    "add_flags",
     "average_gradients",
     "broadcast_weights",
+    "compare_ddp",
     "compare_processes",
     "drift",
     "drill",
@@ -168,5 +172,5 @@ __all__ = [
     "wrap_different_models",
 ]
 
-COMPARISONS = {"DDP with 2 processes, one process": compare_processes}
+COMPARISONS = {"DDP with 2 processes, one process": compare_ddp}
 RECORDS = {"data-parallel": record}

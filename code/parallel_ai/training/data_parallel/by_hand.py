@@ -117,7 +117,13 @@ class Replica(nn.Module):
             self.sent += 1
 
     def finish(self) -> None:
-        """Wait for what travels; between `backward` and `step`."""
+        """Wait for what travels; between `backward` and `step`.
+
+        Raises
+        ------
+        RuntimeError
+            A parameter got no gradient.
+        """
         if self.sent < len(self.buckets):
             raise RuntimeError("a parameter has no gradient in this pass")
         for bucket in self.buckets:

@@ -1,5 +1,7 @@
 """A training to take home: any number of processes, one result.
 
+On the command line::
+
     torchrun --standalone --nproc_per_node=2 -m parallel_ai.training.data_parallel
     python -m parallel_ai.training.data_parallel
 
@@ -26,7 +28,7 @@ from torch.utils.data import DistributedSampler
 
 from parallel_ai.accelerators import vision
 from parallel_ai.accelerators.vision import Data, Part
-from parallel_ai.toolbox import datasets
+from parallel_ai.toolbox import datasets, ranks
 from parallel_ai.training.data_parallel.joining import SECONDS, joined
 from parallel_ai.training.data_parallel.samplers import evaluate_shared
 
@@ -54,7 +56,13 @@ class Options:
 
 
 def share_of_batch(batch_size: int, size: int) -> int:
-    """Divide the batch by the ranks, or say that it cannot be done."""
+    """Divide the batch by the ranks, or say that it cannot be done.
+
+    Raises
+    ------
+    ValueError
+        The ranks' shares would differ.
+    """
     if batch_size < size or batch_size % size:
         raise ValueError(
             f"a batch of {batch_size} cannot be shared equally by {size} "
@@ -84,8 +92,12 @@ def steps_of_epoch(
     yield from islice(batches, len(part) // options.batch_size - first)
 
 
-def train_shared(data: Data, options: Options, device: torch.device) -> float:
+def train_shared(
+    data: Data, options: Options, device: torch.device | None = None
+) -> float:
     """Train as one rank of a group; return the validation accuracy.
+
+    Without a device it is the one that `ranks.run` gave this rank.
 
     Raises
     ------
@@ -95,6 +107,7 @@ def train_shared(data: Data, options: Options, device: torch.device) -> float:
         The checkpoint is damaged or belongs to another training.
     """
     share_of_batch(options.batch_size, dist.get_world_size())
+    device = device or ranks.device()
     path = Path(options.checkpoint) if options.checkpoint else None
     model = vision.seeded(MODELS[options.model], options.seed).to(device)
     optimizer = torch.optim.SGD(
@@ -134,6 +147,11 @@ def resume(
     """Go on from a checkpoint that rank 0 can read; return the steps done.
 
     It travels to the others: their machine may have no such file.
+
+    Raises
+    ------
+    CheckpointError
+        On all ranks, if rank 0 cannot use it.
     """
     found: list[Any] = [None, None]
     if path and dist.get_rank() == 0:
@@ -220,15 +238,23 @@ def only_needed(pictures: int) -> Data:
     return Data(*parts)
 
 
+def add_flags(parser: argparse.ArgumentParser, options: Any) -> None:
+    """Give a program a flag for each field of a dataclass like `Options`."""
+    for name, value in asdict(options).items():
+        how: dict[str, Any] = {"type": type(value)}
+        if isinstance(value, bool):
+            how = {"action": argparse.BooleanOptionalAction}
+        flag = "--" + name.replace("_", "-")
+        parser.add_argument(flag, default=value, **how)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Read the options, join, train."""
     parser = argparse.ArgumentParser(
         prog="parallel_ai.training.data_parallel",
         description="Train on Fashion-MNIST, on one process or on many.",
     )
-    for name, value in asdict(Options()).items():
-        flag = "--" + name.replace("_", "-")
-        parser.add_argument(flag, type=type(value), default=value)
+    add_flags(parser, Options())
     parser.add_argument("--seconds", type=float, default=SECONDS)
     given = vars(parser.parse_args(arguments))
     seconds = given.pop("seconds")

@@ -203,6 +203,15 @@ def compare_processes(steps: int = 6, rounds: int = 5) -> dict[str, Any]:
     }
 
 
+def compare_ddp() -> dict[str, Timing]:
+    """Take of `compare_processes` those ways that do the whole work."""
+    return {
+        name: way
+        for name, way in compare_processes().items()
+        if isinstance(way, Timing)
+    }
+
+
 def record() -> list[dict[str, Any]]:
     """Measure both kinds of scaling, with as many ranks as there are GPUs."""
     part = only_needed(BATCH).train

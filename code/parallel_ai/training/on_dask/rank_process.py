@@ -1,0 +1,109 @@
+"""The process of one rank. A worker starts it, and it ends with the worker.
+
+On the command line::
+
+    python -m parallel_ai.training.on_dask.rank_process 7
+
+The number is that of an open connection to the worker: the job comes on it,
+and everything that the rank has to say goes back.
+"""
+
+import contextlib
+import faulthandler
+import json
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from typing import Any
+
+import cloudpickle
+import torch
+import torch.distributed as dist
+
+from parallel_ai.toolbox import ranks
+from parallel_ai.training.on_dask.placing import LOOPBACK, gpus, interface
+from parallel_ai.training.on_dask.telling import WIRE, Lines
+
+Job = dict[str, Any]
+
+
+def main(number: int) -> None:
+    """Be a rank: join, call, tell what came of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker ends us
+    if ranks.ASK:
+        faulthandler.register(ranks.ASK, all_threads=False)
+    link = WIRE.link = Connection(number)
+    job = link.recv()
+    threading.Thread(target=_follow, args=(link,), daemon=True).start()
+    try:
+        with contextlib.redirect_stdout(Lines(link)):
+            result = in_group(job, link)
+    except BaseException:  # noqa: BLE001, the caller raises it
+        link.send(("error", traceback.format_exc()))
+        # Who hangs up now makes the others fail, too, and perhaps be heard
+        # first. The worker ends us when the guilty one is known.
+        threading.Event().wait()
+    link.send(("result", result))
+
+
+def in_group(job: Job, link: Connection) -> bytes:
+    """Call the function in a process group that ends with it."""
+    torch.set_num_threads(job["threads"])
+    train, args = pickle.loads(job["call"])  # noqa: S301, the caller's own
+    store = store_of(job)
+    gpu = own_gpu(job, store)
+    if gpu is not None:
+        torch.cuda.set_device(gpu)
+    name = ranks.LOOPBACK
+    if job["address"] != LOOPBACK:
+        name = interface(job["host"])
+    os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = name
+    dist.init_process_group(
+        "gloo" if gpu is None else "nccl",
+        store=dist.PrefixStore("group", store),
+        rank=job["rank"], world_size=job["size"],
+        timeout=timedelta(seconds=job["seconds"] + ranks.SLACK),
+    )  # fmt: skip
+    link.send(("joined", os.getpid()))
+    result = cloudpickle.dumps(train(*args))
+    dist.barrier()  # nobody hangs up on those who still talk
+    dist.destroy_process_group()
+    return result
+
+
+def store_of(job: Job) -> dist.Store:
+    """Open the store, on the socket that is bound already, or connect."""
+    return dist.TCPStore(
+        job["address"], job["port"], job["size"], job["rank"] == 0,
+        timedelta(seconds=job["patience"]), wait_for_workers=False,
+        use_libuv=True, master_listen_fd=job["socket"],
+    )  # fmt: skip
+
+
+def own_gpu(job: Job, store: dist.Store) -> int | None:
+    """Agree with the others: a GPU for each rank, or none for any."""
+    usable = ranks.backend(1) == "nccl"
+    count = torch.cuda.device_count() if usable else 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    mine = (job["host"], visible, count)
+    store.set(f"sees {job['rank']}", json.dumps(mine))
+    told = [json.loads(store.get(f"sees {r}")) for r in range(job["size"])]
+    seen = [(host, visible, count) for host, visible, count in told]
+    found = gpus(seen)
+    return found[job["rank"]] if found else None
+
+
+def _follow(link: Connection) -> None:
+    """End with the worker, however it ends."""
+    with contextlib.suppress(EOFError, OSError):
+        link.recv()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,167 @@
+"""The task of a worker: start its rank, pass on what it says, end it."""
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack, suppress
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import IO, Any
+
+from parallel_ai.toolbox import ranks
+
+MODULE = "parallel_ai.training.on_dask.rank_process"
+POLL = 0.1  # seconds between two looks at whether the task was cancelled
+TAIL = 4_000  # bytes of what a rank wrote that an error shows
+KEPT = 60  # seconds that the last state may be fetched after the end
+STATES: dict[str, tuple[int, bytes]] = {}  # of each rank the newest, numbered
+
+Job = dict[str, Any]
+Outcome = tuple[str, Any]
+
+
+def be_rank(job: Job, ident: str, topic: str) -> Outcome:
+    """Start the process of a rank, and watch it until it has ended.
+
+    Returns
+    -------
+    tuple
+        "result" and its bytes; "died" and how; "restarted", if this worker
+        is not the one that was asked; "ended", if the task was cancelled.
+    """
+    from distributed import get_worker
+
+    worker = get_worker()
+    name = state_name(topic, job["rank"])
+    if worker.local_directory != ident:
+        return "restarted", ""
+
+    def say(kind: str, content: Any = None) -> None:
+        message = {"rank": job["rank"], "kind": kind, "content": content}
+        worker.log_event(topic, message)
+
+    with ExitStack() as stack:
+        log = stack.enter_context(tempfile.TemporaryFile())
+        job = {**job, "socket": None}
+        if job["rank"] == 0:
+            bound = stack.enter_context(socket.socket())
+            bound.bind((job["address"], 0))  # a free port, kept from now on
+            bound.listen()
+            job |= {"port": bound.getsockname()[1], "socket": bound.fileno()}
+            say("port", job["port"])
+        link, process = start_rank(job, log)
+        stack.callback(end_rank, process, link)
+        say("started", process.pid)
+        gone = partial(_gone, worker, str(worker.get_current_task()))
+        kind, content = follow_rank(link, process, log, say, gone, name)
+        if kind == "result":
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)  # what it has to close, it may close
+        late = partial(STATES.pop, name, None)
+        worker.loop.add_callback(worker.loop.call_later, KEPT, late)
+    if kind == "ended":
+        say("gone", content)
+    return kind, content
+
+
+def start_rank(
+    job: Job, log: IO[bytes]
+) -> tuple[Connection, subprocess.Popen[bytes]]:
+    """Start the process; it has the same modules and the socket."""
+    link, theirs = multiprocessing.Pipe()
+    with theirs:
+        handed = [theirs.fileno()]
+        if job["socket"] is not None:
+            handed.append(job["socket"])
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", MODULE, str(theirs.fileno())],
+            pass_fds=handed, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+    link.send(job)
+    return link, process  # type: ignore[return-value]
+
+
+def follow_rank(
+    link: Connection,
+    process: subprocess.Popen[bytes],
+    log: IO[bytes],
+    say: Any,
+    gone: Any,
+    name: str,
+) -> Outcome:
+    """Pass on what the rank says, until there is an outcome."""
+    count = 0
+    while not gone():
+        try:
+            if not link.poll(POLL):
+                continue
+            kind, content = link.recv()
+        except (EOFError, ConnectionError):
+            return "died", _ending(process.wait()) + tail(log)
+        if kind == "result":
+            return kind, content
+        if kind == "told":
+            text, state = content
+            if state is not None:
+                count += 1
+                STATES[name] = count, state
+            content = [text, count if state is not None else None]
+        say(kind, content)
+    return "ended", where(process, link, log)
+
+
+def end_rank(process: subprocess.Popen[bytes], link: Connection) -> None:
+    """Leave no process."""
+    link.close()
+    process.kill()
+    process.wait()
+
+
+def where(
+    process: subprocess.Popen[bytes], link: Connection, log: IO[bytes]
+) -> str:
+    """Ask a rank for the stack of its main thread, by a signal."""
+    if ranks.ASK is None or process.poll() is not None:
+        return ""
+    before = os.fstat(log.fileno()).st_size
+    process.send_signal(ranks.ASK)
+    for _ in range(20):
+        if os.fstat(log.fileno()).st_size > before:
+            break
+        link.poll(POLL / 2)
+    return tail(log, before)
+
+
+def tail(log: IO[bytes], since: int = 0) -> str:
+    """Return the end of what a rank wrote."""
+    size = os.fstat(log.fileno()).st_size
+    first = max(since, size - TAIL)
+    text = os.pread(log.fileno(), size - first, first)
+    return text.decode("utf8", "replace").strip()
+
+
+def state_name(topic: str, rank: int) -> str:
+    """Name the newest state of a rank in a run."""
+    return f"{topic}-{rank}"
+
+
+def take_state(name: str, number: int) -> bytes | None:
+    """Give a state away, if no newer one has taken its place."""
+    if STATES.get(name, (0, b""))[0] != number:
+        return None
+    return STATES.pop(name)[1]
+
+
+def _gone(worker: Any, key: str) -> bool:
+    """Whether nobody waits for this task any more: perhaps nobody lives."""
+    task = worker.state.tasks.get(key)
+    return task is None or task.state not in ("executing", "long-running")
+
+
+def _ending(code: int) -> str:
+    return f"it {ranks._ending(code)}.\n"
