@@ -1,0 +1,1 @@
+"""Part V: the trained model outside of the notebook."""

@@ -1,0 +1,170 @@
+"""Three models, each in a file that holds no code, loaded by its path."""
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+from torch.nn import functional
+
+from parallel_ai.accelerators import vision
+from parallel_ai.toolbox import datasets
+
+PIXELS, CLASSES = 28 * 28, 10
+LEARNT = 3_000  # pictures: this chapter asks how a service runs
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the service knows of a model.
+
+    Attributes
+    ----------
+    name : str
+        What a client asks for.
+    version : str
+        Twelve digits of the file's SHA-256: another file is another version,
+        and nobody can forget to count up.
+    predict : callable
+        Takes pixels, uint8, (n, 784); returns probabilities, (n, 10).
+    """
+
+    name: str
+    version: str
+    predict: Predict
+
+
+def load_model(name: str, path: Path) -> Model:
+    """Load a model; its file's ending says what kind it is.
+
+    Raises
+    ------
+    ValueError
+        No kind of ours, or a damaged file.
+    """
+    if path.suffix not in KINDS:
+        raise ValueError(f"{path}: no kind of model, one of {sorted(KINDS)}")
+    version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    try:
+        predict = KINDS[path.suffix](path)
+        right = predict(np.zeros((1, PIXELS), "u1")).shape == (1, CLASSES)
+    except Exception as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not right:
+        raise ValueError(f"{path}: does not tell {CLASSES} classes apart")
+    return Model(name, version, predict)
+
+
+def linear_from(path: Path) -> Predict:
+    """Read weights of a logistic regression; NumPy does the rest."""
+    with np.load(path, allow_pickle=False) as file:
+        weights, bias = file["weights"], file["bias"]
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        scores = pixels.astype(np.float32) @ weights + bias
+        scores -= scores.max(axis=1, keepdims=True)
+        parts = np.exp(scores)
+        return parts / parts.sum(axis=1, keepdims=True)
+
+    return predict
+
+
+def trees_from(path: Path) -> Predict:
+    """Read boosted trees from LightGBM's text; one thread a call."""
+    booster = lightgbm.Booster(model_file=path)
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        return np.asarray(booster.predict(pixels, num_threads=1))
+
+    return predict
+
+
+def network_from(path: Path) -> Predict:
+    """Read weights of the CNN of *Fashion-MNIST on CPU and GPU*."""
+    network = vision.cnn()
+    network.load_state_dict(torch.load(path, weights_only=True))
+    network.eval()
+
+    @torch.inference_mode()
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        images = torch.from_numpy(pixels.astype(np.float32) / 255)
+        return network(images.view(-1, 1, 28, 28)).softmax(1).numpy()
+
+    return predict
+
+
+KINDS = {".npz": linear_from, ".txt": trees_from, ".pt": network_from}
+
+
+def train_linear(x: np.ndarray, y: np.ndarray, path: Path) -> None:
+    """Learn a logistic regression; the scale of pixels goes into weights."""
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")  # it need not converge
+        learnt = LogisticRegression(C=0.05, max_iter=20).fit(x / 255, y)
+    np.savez(
+        path,
+        weights=(learnt.coef_.T / 255).astype("f4"),
+        bias=learnt.intercept_.astype("f4"),
+    )
+
+
+def train_trees(x: np.ndarray, y: np.ndarray, path: Path) -> None:
+    """Boost a few trees."""
+    settings = {
+        "objective": "multiclass", "num_class": CLASSES, "num_leaves": 12,
+        "learning_rate": 0.3, "max_bin": 63, "feature_fraction": 0.3,
+        "num_threads": 1, "force_col_wise": True, "verbose": -1, "seed": 0,
+    }  # fmt: skip
+    data = lightgbm.Dataset(x.astype("f4"), y)
+    lightgbm.train(settings, data, 8).save_model(path)
+
+
+def train_network(x: np.ndarray, y: np.ndarray, path: Path) -> None:
+    """Train the CNN for one short epoch, by plain gradient descent.
+
+    PyTorch's optimizers would import its compiler, which takes longer.
+    """
+    network = vision.seeded(vision.cnn, 0)
+    part = vision.as_part(x.reshape(-1, 28, 28), y)
+    for batch in vision.batches(part, 32, vision.shuffled(len(part), 0, 0)):
+        loss = functional.cross_entropy(network(batch.images), batch.labels)
+        network.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in network.parameters():
+                assert parameter.grad is not None  # noqa: S101 - for mypy
+                parameter.sub_(parameter.grad, alpha=0.1)
+    torch.save(network.state_dict(), path)
+
+
+TRAINED = {
+    "linear": ("linear.npz", train_linear),
+    "trees": ("trees.txt", train_trees),
+    "cnn": ("cnn.pt", train_network),
+}
+
+
+@cache
+def garments() -> tuple[np.ndarray, np.ndarray]:
+    """Give the pictures of the test set: uint8 (10000, 784), and labels."""
+    raw = datasets.load("fashion-mnist")
+    return raw["test_images"].reshape(-1, PIXELS), raw["test_labels"]
+
+
+def train_all(folder: Path, learnt: int = LEARNT) -> dict[str, Path]:
+    """Train all three on the first pictures, and say where their files are."""
+    raw = datasets.load("fashion-mnist")
+    x = raw["train_images"][:learnt].reshape(-1, PIXELS)
+    y = raw["train_labels"][:learnt]
+    paths = {name: folder / file for name, (file, _) in TRAINED.items()}
+    for name, (_, train) in TRAINED.items():
+        train(x, y, paths[name])
+    return paths
