@@ -517,7 +517,7 @@ def test_no_compiler_is_said(monkeypatch):
     ("program", "seconds", "said"),
     [
         ("import sys; sys.exit('it broke')", 60, "it broke"),
-        ("input()", 0.01, "not compiled"),
+        ("import threading; threading.Event().wait()", 0.01, "not compiled"),
     ],
 )
 def test_a_compiler_that_fails_is_said(monkeypatch, program, seconds, said):

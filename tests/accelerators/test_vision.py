@@ -441,6 +441,7 @@ def test_the_training_mode_gives_other_answers_and_no_other_weights():
     model, _ = learn(epochs=5)
     part = pictures(64, 9)
     before = weights(model)
+    torch.manual_seed(0)  # dropout draws: two scores of 64 may be equal
     got = vision.accuracy_in_training_mode(model, part, 1)
     assert got != vision.evaluate(model, part).accuracy
     assert equal(before, weights(model))

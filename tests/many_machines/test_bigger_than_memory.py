@@ -18,7 +18,7 @@ import polars  # noqa: F401 - it sets an environment variable, as does sklearn
 import pyarrow as pa
 import pytest
 import sklearn.ensemble  # noqa: F401
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -298,6 +298,57 @@ def test_a_file_with_too_few_records_is_an_error(tmp_path):
     path.write_bytes(packed)
     with pytest.raises(bigger.MonthError, match=r"RDSP0801.dbc has .* 9 "):
         bigger.unpack(path)
+
+
+def packed_month(year=2008, rows=3):
+    text = bigger.draw(bigger.Month("SP", year, 1), rows)
+    return bigger.pack(text, bigger.layout(year), year)
+
+
+PACKED = packed_month()
+spoilt = st.binary(max_size=100) | st.builds(
+    lambda at, new: PACKED[:at] + new + PACKED[at + len(new) :],
+    # Mostly in the head, which says how all else is read.
+    st.integers(0, 100) | st.integers(0, len(PACKED)),
+    st.binary(min_size=1, max_size=3),
+)
+
+
+@settings(
+    max_examples=300,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(content=spoilt)
+def test_any_file_is_a_table_or_an_error_that_names_it(tmp_path, content):
+    path = tmp_path / "RDSP0801.dbc"
+    path.write_bytes(content)
+    said = "RDSP0801.dbc"
+    try:
+        bigger.unpack(path)
+    except bigger.MonthError as error:
+        said = str(error)
+    assert "RDSP0801.dbc" in said
+
+
+@pytest.mark.parametrize(
+    ("at", "new", "words"),
+    [
+        (8, b"\0\0", "is truncated or damaged"),  # no head at all: a panic
+        (10, b"\1\0", "fields of"),  # records of one byte
+        (32 + 11, b"?", "Unknown field type"),
+        (32 + 11, b"M", "its head describes no table"),  # of another file
+        (32 + 16, b"\0", "fields of"),
+        (64, PACKED[32:43], "two fields have one name"),
+    ],
+)
+def test_a_damaged_head_is_an_error_that_names_the_file(
+    tmp_path, at, new, words
+):
+    path = tmp_path / "RDSP0801.dbc"
+    path.write_bytes(PACKED[:at] + new + PACKED[at + len(new) :])
+    with pytest.raises(bigger.MonthError, match="RDSP0801.dbc") as caught:
+        bigger.unpack(path)
+    assert words in str(caught.value)
 
 
 # Months
@@ -880,8 +931,10 @@ def test_comparisons_leave_out_who_fails(monkeypatch, folder, capsys):
         assert "pandas" not in compared
         assert len(compared) == 5
         assert "pandas: peak 9 B of" in capsys.readouterr().out
-    assert list(bigger.growing()) == [
-        f"Dask, {times} times the data" for times in (1, 4, 16)
+    grown = bigger.growing()
+    assert [timing.median for timing in grown.values()] == [1, 1 / 4, 1 / 16]
+    assert list(grown) == [
+        f"Dask, {times} times the data, for each" for times in (1, 4, 16)
     ]
 
 

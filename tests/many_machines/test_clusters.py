@@ -355,12 +355,6 @@ def test_a_process_that_does_not_want_to_end_is_killed(monkeypatch):
     clusters.end(process)  # twice does no harm
 
 
-def test_waiting_has_an_end_and_says_for_what():
-    with pytest.raises(TimeoutError, match="for Godot"):
-        clusters.wait_until(lambda: None, "Godot", 0.05)
-    assert clusters.wait_until(lambda: "here", "Godot", 0.05) == "here"
-
-
 def test_an_idle_scheduler_ends_and_takes_its_workers_along():
     with clusters.processes(
         1, scheduler_flags=["--idle-timeout", "300ms"],

@@ -209,7 +209,10 @@ def test_what_was_fetched_is_not_computed_again(client, months):
         client, months, [5], 2, 3, way=failures.complete_fetching
     )
     assert same(run.result, failures.year_serial(months, 2, 3))
-    assert (run.tally.tasks, run.tally.again) == (20, 0)
+    assert run.tally.tasks == 20
+    # Five were fetched. What each worker ended while the fifth was on its
+    # way was not, and is computed again if it lay on the one that is killed.
+    assert run.tally.again <= 2
     assert len(run.deaths) == 1
 
 
@@ -276,12 +279,6 @@ def test_the_log_shows_as_before_afterwards():
             logger.error("lost tcp://127.0.0.1:1234 again")
     assert log == ["lost a worker again"] * 2
     assert [logger.handlers for logger in loggers] == before
-
-
-def test_waiting_in_vain_says_for_what(monkeypatch):
-    monkeypatch.setattr(failures.faults, "SECONDS", 0)
-    with pytest.raises(TimeoutError, match="the moon"):
-        failures.wait_until(lambda: False, "the moon")
 
 
 def test_a_stopped_worker_goes_on(client):
@@ -515,7 +512,7 @@ def test_a_slow_task_gets_one_on_another_worker(client, tmp_path):
     journal, gate = tmp_path / "journal", tmp_path / "gate"
 
     def open_gate():
-        failures.wait_until(
+        cluster.wait_until(
             lambda: failures.tally(journal).begun == 2, "two copies"
         )
         gate.touch()
@@ -527,7 +524,7 @@ def test_a_slow_task_gets_one_on_another_worker(client, tmp_path):
         after=0.01,
     )  # fmt: skip
     opener.join(LIMIT)
-    failures.wait_until(lambda: failures.tally(journal).again == 1, "end")
+    cluster.wait_until(lambda: failures.tally(journal).again == 1, "end")
 
 
 def test_a_sleeper_ends_its_copy_too(client, tmp_path):

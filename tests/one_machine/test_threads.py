@@ -155,6 +155,58 @@ def test_interruptions_leave_no_timer_and_the_old_handler():
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
+@given(
+    st.lists(st.lists(st.floats(0.001, 0.05), max_size=6), max_size=5),
+    st.sampled_from([0.001, 0.005, 0.02]),
+    st.integers(1, 4),
+)
+def test_simulated_turns_keep_the_rule(jobs, interval, slots):
+    turns = threads.take_turns(jobs, interval, slots)
+    for number, job in enumerate(jobs):
+        own = [turn for turn in turns if turn.thread == number]
+        spent = Counter()
+        for _, state, start, stop in own:
+            spent[state] += stop - start
+        assert spent["runs"] == pytest.approx(sum(job[::2]))
+        assert spent["waits"] == pytest.approx(sum(job[1::2]))
+        assert all(a.stop == b.start for a, b in pairwise(own))
+    moments = sorted({turn.start for turn in turns})
+    for moment in moments:
+        at = Counter(t.state for t in turns if t.start <= moment < t.stop)
+        assert at["runs"] <= slots
+        assert not at["wants"] or at["runs"] == slots
+    if slots >= len(jobs):
+        assert all(turn.state != "wants" for turn in turns)
+
+
+def test_threads_that_compute_take_turns_of_an_interval():
+    turns = threads.take_turns([[0.02], [0.02]])
+    runs = [turn for turn in turns if turn.state == "runs"]
+    assert [turn.thread for turn in runs] == [0, 1] * 4
+    assert [t.stop - t.start for t in runs] == pytest.approx([0.005] * 8)
+    assert runs[-1].stop == pytest.approx(0.04)
+
+
+def test_whoever_waits_pays_an_interval_at_every_answer():
+    """The convoy: the answer's own time, and the other's patience."""
+    asking = [0.0001, *[0.002, 0.0001] * 5]
+    for interval in (0.001, 0.005, 0.02):
+        turns = threads.take_turns([[10.0], asking], interval)
+        wanted = [t for t in turns if t[:2] == (1, "wants")]
+        lengths = [t.stop - t.start for t in wanted]
+        assert lengths == pytest.approx([interval] * 6)
+
+
+def test_waiting_overlaps_with_the_lock_too():
+    turns = threads.take_turns([[1e-4, 0.1, 1e-4]] * 10)
+    assert max(turn.stop for turn in turns) < 0.11
+
+
+def test_no_threads_take_no_turns():
+    assert threads.take_turns([]) == []
+    assert threads.take_turns([[], []]) == []
+
+
 @teams
 def test_turns_cover_the_span_and_never_overlap_in_one_thread(team):
     found = threads.turns(team, 0.05)
@@ -575,3 +627,17 @@ def test_wrong_answers_are_told_apart(name, wrong, message):
 @pytest.mark.parametrize("times", [2, 3, 8])
 def test_two_threads_can_lose_all_but_two_updates(times):
     assert threads.outcomes(times) == set(range(2, 2 * times + 1))
+
+
+def test_gains_compare_medians_with_one_thread():
+    survey = {
+        "threads": {"1": [2.0, 9.0, 2.0], "2": [1.0], "10": [4.0, 4.0]},
+        "interpreters": {},
+    }
+    assert threads.gains(survey) == {
+        "threads": {1: 1.0, 2: 2.0, 10: 0.5},
+        "interpreters": {},
+    }
+    for record in records.read("threads"):
+        for one in record.data:
+            assert threads.gains(one)["threads"][1] == 1

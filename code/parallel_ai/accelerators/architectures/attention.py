@@ -117,6 +117,11 @@ def attention_tiled(
     tile : int
         Queries and keys that meet at once; at least 1.
 
+    Raises
+    ------
+    ValueError
+        The tile is empty, or there is no key.
+
     Notes
     -----
     The running maximum and sum are those of Milakov and Gimelshein (2018);

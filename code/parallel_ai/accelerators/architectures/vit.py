@@ -27,6 +27,11 @@ def patches(images: torch.Tensor, size: int) -> torch.Tensor:
     -------
     tensor, (n, tokens, channels · size · size)
         Row by row of the picture.
+
+    Raises
+    ------
+    ValueError
+        The squares do not tile the picture.
     """
     n, channels, height, width = images.shape
     if size < 1 or height % size or width % size:

@@ -33,7 +33,13 @@ def scaled_relu_kernel(x, y, result, scale, count, size: tl.constexpr):
 def scaled_relu(
     x: torch.Tensor, y: torch.Tensor, scale: float, size: int = 1024
 ) -> torch.Tensor:
-    """Compute max(scale · x + y, 0) in one pass over memory."""
+    """Compute max(scale · x + y, 0) in one pass over memory.
+
+    Raises
+    ------
+    ValueError
+        The tensors differ in shape or device.
+    """
     if x.shape != y.shape or x.device != y.device:
         raise ValueError(
             f"two tensors alike are needed: {tuple(x.shape)} on {x.device}, "
@@ -73,7 +79,13 @@ def product_kernel(a, b, c, rows, columns, inner, size: tl.constexpr):
 
 
 def product(a: torch.Tensor, b: torch.Tensor, size: int = 32) -> torch.Tensor:
-    """Multiply two matrices, one program for each block of the result."""
+    """Multiply two matrices, one program for each block of the result.
+
+    Raises
+    ------
+    ValueError
+        The shapes do not fit.
+    """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise ValueError(
             f"no product of {tuple(a.shape)} and {tuple(b.shape)}"

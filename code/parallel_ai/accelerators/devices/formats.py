@@ -157,6 +157,11 @@ def to_scale(values: torch.Tensor, kind: str) -> tuple[torch.Tensor, float]:
     tuple
         Rounded numbers, already divided by the scale again, and the scale.
         A power of two costs no accuracy: it changes the exponent alone.
+
+    Raises
+    ------
+    ValueError
+        All numbers are 0, or one is not finite.
     """
     most = float(values.abs().max())
     if not 0 < most < math.inf:

@@ -19,7 +19,13 @@ class KernelError(RuntimeError):
 
 
 def need_triton() -> None:
-    """Raise unless Triton is installed."""
+    """Raise unless Triton is installed.
+
+    Raises
+    ------
+    KernelError
+        With what to do.
+    """
     if importlib.util.find_spec("triton") is None:
         raise KernelError(
             f"Triton is not installed. On {sys.platform!r} PyTorch comes "
@@ -46,6 +52,11 @@ def check_kernels(
     list of dict
         For each kernel and size its name, its shape, and the largest
         difference from PyTorch's result.
+
+    Raises
+    ------
+    KernelError
+        Triton is missing, or the child failed or took too long.
     """
     need_triton()
     try:

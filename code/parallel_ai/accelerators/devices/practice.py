@@ -83,7 +83,7 @@ def to_bfloat16(values: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    values : array of float32
+    values : array of float32, any shape
         Stays as it is.
 
     Returns

@@ -65,7 +65,7 @@ def compare_formats(size: int = 1024) -> dict[str, Timing | float]:
         with precision(kind) as dtype:
             a = torch.randn(size, size, device=device).to(dtype)
         jobs[kind] = devices.finished(partial(torch.matmul, a, a), device)
-    return {**compare(jobs)}
+    return {**compare(jobs, repeats=3)}
 
 
 @torch.inference_mode()

@@ -36,6 +36,11 @@ def batch_seconds(
     -------
     list of float
         Seconds for a batch, the best of some runs.
+
+    Raises
+    ------
+    ValueError
+        There are fewer pictures than the largest batch has.
     """
     model, pictures = model.to(device), pictures.to(device)
     if len(pictures) < max(sizes):
@@ -118,12 +123,17 @@ def serve(
 
     Parameters
     ----------
-    come : array of float
+    come : array of float, (n,)
         When the requests come, rising.
     seconds : callable
         Time that a batch of a size takes; measured, by `batch_seconds`.
     largest : int
         Requests that a batch may hold.
+
+    Raises
+    ------
+    ValueError
+        A batch may hold nothing.
     """
     if largest < 1:
         raise ValueError(f"a batch holds at least one request, not {largest}")

@@ -111,6 +111,11 @@ def crossing(
         Between two sizes both times are taken for powers of the size, lines
         on logarithmic paper. The first size if the second way always wins,
         None if it does not win at the largest.
+
+    Raises
+    ------
+    ValueError
+        There is no size, or not a time for each.
     """
     if not len(sizes) == len(one) == len(two) > 0:
         raise ValueError(

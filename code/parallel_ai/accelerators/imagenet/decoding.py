@@ -119,6 +119,8 @@ def decode_serial(
 
     Raises
     ------
+    ValueError
+        `on_error` is another word.
     BadImageError
         With ``on_error="raise"``.
     """

@@ -32,6 +32,11 @@ def deep(
 
     Three stages of k basic blocks, a convolution before and a layer after.
     Plain and residual networks have the same convolutions.
+
+    Raises
+    ------
+    ValueError
+        The depth is not 6k + 2.
     """
     blocks, rest = divmod(depth - 2, 6)
     if rest or blocks < 1:

@@ -50,6 +50,8 @@ def ahead(
 
     Raises
     ------
+    ValueError
+        The depth is not positive.
     Exception
         What a job raised, in its turn; what was not begun is cancelled.
     """

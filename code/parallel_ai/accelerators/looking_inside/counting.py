@@ -86,7 +86,7 @@ def layers(model: nn.Module, example: torch.Tensor) -> list[Layer]:
 
     Parameters
     ----------
-    example : tensor
+    example : tensor, (n, …)
         A batch; its first dimension is left out of all shapes.
     """
     found: list[Layer] = []

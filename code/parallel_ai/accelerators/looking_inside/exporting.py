@@ -53,7 +53,7 @@ def to_program(
 
     Parameters
     ----------
-    example : tensor
+    example : tensor, (n, …)
         Two pictures or more: 0 and 1 are sizes with rules of their own.
     any_batch : bool
         Whether the first dimension is left open.
@@ -78,6 +78,11 @@ def to_onnx(
 
     The exporter notes at each node where in your files it comes from. That
     is left out: it names folders of the machine that exported.
+
+    Raises
+    ------
+    RuntimeError
+        PyTorch gave no program.
     """
     import onnx
 

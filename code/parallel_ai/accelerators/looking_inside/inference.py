@@ -112,6 +112,11 @@ def time_elsewhere(
     """Time all ways in a process of its own: compiling takes memory.
 
     Nothing that another process has compiled is used again.
+
+    Raises
+    ------
+    RuntimeError
+        The process failed; with the end of what it said.
     """
     module = "parallel_ai.accelerators.looking_inside"
     command = [sys.executable, "-m", module, "time", str(path)]

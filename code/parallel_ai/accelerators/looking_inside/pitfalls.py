@@ -68,6 +68,11 @@ def flip_bit(path: Path, weights: torch.Tensor) -> Path:
 
     The bit is the highest of the exponent: a small number becomes a huge
     one.
+
+    Raises
+    ------
+    ValueError
+        The file does not hold the weights.
     """
     content = bytearray(path.read_bytes())
     place = content.find(weights.detach().cpu().numpy().tobytes())

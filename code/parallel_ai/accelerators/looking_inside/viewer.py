@@ -63,6 +63,13 @@ def served(file: Path) -> Iterator[str]:
     """Serve a model's file to Netron's page; yields the address.
 
     On a free port of this machine's loopback, by a process of its own.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    RuntimeError
+        Netron did not start.
     """
     if not file.is_file():
         raise FileNotFoundError(f"no model to show: {file}")

@@ -153,6 +153,11 @@ def scaled(rate: float, old: int, new: int, power: float = 0.5) -> float:
     ----------
     power : float
         1 for plain gradient descent (the linear rule), 0.5 for Adam.
+
+    Raises
+    ------
+    ValueError
+        A batch size is not positive.
     """
     if min(old, new) < 1:
         raise ValueError(f"batch sizes {old} and {new}: at least 1")
@@ -174,7 +179,7 @@ def ordinary(
 
 
 def compare_loops(
-    images: int = 4_096, repeats: int = 5, device: torch.device | None = None
+    images: int = 2_048, repeats: int = 5, device: torch.device | None = None
 ) -> dict[str, Timing | float]:
     """Compare the best ordinary loop with the ladder's top."""
     device = device or devices.choose()

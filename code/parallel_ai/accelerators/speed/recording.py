@@ -76,6 +76,11 @@ def train_varied(
     tuple
         The model, and seconds, which hold the first (slow) steps too, and
         the copy of the pictures to the device.
+
+    Raises
+    ------
+    NotFiniteError
+        The loss came to be no number.
     """
     model = vision.seeded(build, seed).to(memory_format=torch.channels_last)
     model = model.to(device).train()
@@ -162,6 +167,11 @@ def fastest_to(
     Validation chooses the epochs, with seeds of its own; then the test set
     is used once, by other seeds, and what it says is reported whether or not
     it reaches the goal.
+
+    Raises
+    ------
+    ValueError
+        There are no choices.
     """
     if not choices:
         raise ValueError("choices: name at least one number of epochs")

@@ -79,6 +79,11 @@ def accumulated_step(
     Each piece's loss is weighted by its pictures, so that the sum of the
     gradients is the mean over the batch, also when pieces differ in size.
     Batch normalisation sees pieces, not the batch.
+
+    Raises
+    ------
+    ValueError
+        There is no piece, or a piece has no picture.
     """
     if not 1 <= pieces <= len(batch):
         raise ValueError(f"{pieces} pieces of {len(batch)} pictures")

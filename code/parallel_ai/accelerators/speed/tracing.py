@@ -136,14 +136,26 @@ def costly(spans: Iterable[Span], most: int = 6) -> dict[str, float]:
 
 
 def at_most(share: float) -> float:
-    """How many times as fast, if what takes this share took no time."""
+    """How many times as fast, if what takes this share took no time.
+
+    Raises
+    ------
+    ValueError
+        The share is not within [0, 1).
+    """
     if not 0 <= share < 1:
         raise ValueError(f"share {share}: from 0 to below 1")
     return 1 / (1 - share)
 
 
 def serial_share(speedup: float, cores: int) -> float:
-    """Share that cores did not divide, by Amdahl's law read backwards."""
+    """Share that cores did not divide, by Amdahl's law read backwards.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two cores.
+    """
     if cores < 2:
         raise ValueError("one core divides nothing: at least 2")
     return (1 / speedup - 1 / cores) / (1 - 1 / cores)

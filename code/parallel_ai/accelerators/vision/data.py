@@ -96,7 +96,7 @@ def batches(
 
     Parameters
     ----------
-    order : tensor of int64
+    order : tensor of int64, (n,)
         Numbers of the pictures, on any device.
     first : int
         Batches to leave out at the start. The last one may be smaller.

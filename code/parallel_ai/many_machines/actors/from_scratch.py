@@ -75,6 +75,11 @@ class Actor:
 
         Waits while the pipe is full (64 kB on Linux), until the actor has
         taken a message out: all the backpressure that there is.
+
+        Raises
+        ------
+        ActorDiedError
+            It has ended already.
         """
         message = pickle.dumps((method, args))
         future: Future[Any] = Future()

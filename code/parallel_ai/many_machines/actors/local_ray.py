@@ -53,6 +53,8 @@ def ray_local(cpus: int = 2, store: int = STORE) -> Iterator[None]:
 
     Raises
     ------
+    ValueError
+        There is no CPU.
     RuntimeError
         Ray runs already in this process, or it listens beyond this machine.
 

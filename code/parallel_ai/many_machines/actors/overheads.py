@@ -98,12 +98,12 @@ def task_costs(
 
 def _compare_calls() -> dict[str, Timing]:
     with cluster.local(2) as client, ray_local(2):
-        return call_costs(client, 1000, repeats=5)
+        return call_costs(client, 500)
 
 
 def _compare_tasks() -> dict[str, Timing]:
     with cluster.local(2) as client, ray_local(2):
-        return task_costs(client, 1000, repeats=5)
+        return task_costs(client, 300)
 
 
 COMPARISONS = {

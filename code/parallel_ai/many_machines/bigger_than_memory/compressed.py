@@ -10,11 +10,15 @@ import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from parallel_ai.many_machines.bigger_than_memory.layouts import Field
+
+if TYPE_CHECKING:
+    from dbfread import DBF
 
 ENCODING = "latin-1"
 DELETED = b"*"
@@ -34,20 +38,20 @@ def unpack(path: Path) -> pa.Table:
         The file is cut off, or is something else.
     """
     import datasus_dbc
-    from dbfread import DBF
 
     packed = path.read_bytes()
     try:
         plain = datasus_dbc.decompress_bytes(packed)
-    except ValueError as error:
+    except BaseException as error:
+        # A panic in Rust is no Exception; its class cannot be imported.
+        panic = type(error).__name__ == "PanicException"
+        if not panic and not isinstance(error, ValueError):
+            raise
         raise MonthError(
             f"{path.name} is truncated or damaged ({error}; it has "
             f"{len(packed):,} bytes). Delete it and load the month again."
         ) from error
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "month.dbf")
-        copy.write_bytes(plain[: struct.unpack_from("<H", plain, 8)[0]])
-        described = DBF(copy, encoding=ENCODING)
+    described = _described(path.name, plain)
     head = described.header
     rows, width = head.numrecords, head.recordlen
     if len(plain) < head.headerlen + rows * width:
@@ -65,6 +69,34 @@ def unpack(path: Path) -> pa.Table:
         columns[field.name] = _text(part)
         start += field.length
     return pa.table(columns)
+
+
+def _described(name: str, plain: bytes) -> "DBF":
+    """Read what the head of a table says of its fields."""
+    from dbfread import DBF
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, "month.dbf")
+            copy.write_bytes(plain[: struct.unpack_from("<H", plain, 8)[0]])
+            found = DBF(copy, encoding=ENCODING)
+        width = 1 + sum(field.length for field in found.fields)
+        if width != found.header.recordlen or 0 in _widths(found):
+            raise ValueError(f"fields of {width} bytes")
+    except (OSError, TypeError, ValueError, struct.error) as error:
+        raise MonthError(
+            f"{name} is damaged: its head describes no table ({error}). "
+            "Delete it and load the month again."
+        ) from error
+    return found
+
+
+def _widths(described: "DBF") -> list[int]:
+    """Bytes of each field; none of two that share a name."""
+    widths = {field.name: field.length for field in described.fields}
+    if len(widths) < len(described.fields):
+        raise ValueError("two fields have one name")
+    return list(widths.values())
 
 
 def pack(text: pa.Table, layout: Sequence[Field], year: int) -> bytes:

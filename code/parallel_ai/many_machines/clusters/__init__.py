@@ -33,7 +33,6 @@ from parallel_ai.many_machines.clusters.by_hand import (
     security_flags,
     started,
     wait_for_address,
-    wait_until,
     worker_command,
 )
 from parallel_ai.many_machines.clusters.certificates import (
@@ -199,7 +198,6 @@ __all__ = [
     "survey",
     "trespass",
     "wait_for_address",
-    "wait_until",
     "walltime_seconds",
     "worker_command",
 ]

@@ -21,11 +21,14 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 from parallel_ai.many_machines.clusters.by_hand import (
     GRACE,
-    POLL,
-    wait_until,
     worker_command,
 )
-from parallel_ai.toolbox.cluster import LOOPBACK, SECONDS
+from parallel_ai.toolbox.cluster import (
+    LOOPBACK,
+    POLL,
+    SECONDS,
+    wait_until,
+)
 
 PATIENCE = 2  # seconds for a retired worker to end by itself
 # By default Dask looks every second, and lets go after three idle looks.

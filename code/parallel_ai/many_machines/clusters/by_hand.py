@@ -13,21 +13,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
 
 import psutil
 from distributed.security import Security
 
-from parallel_ai.toolbox.cluster import LOOPBACK, SECONDS
+from parallel_ai.toolbox.cluster import LOOPBACK, wait_until
 
-Found = TypeVar("Found")
-POLL = 0.02  # seconds between two looks
 GRACE = 10  # seconds in which a process may end by itself
 
 
@@ -208,32 +204,6 @@ def wait_for_address(
             return None
 
     return wait_until(written, "the scheduler to listen")
-
-
-def wait_until(
-    look: Callable[[], Found | None], what: str, seconds: float = SECONDS
-) -> Found:
-    """Look again and again until there is something; return it.
-
-    Parameters
-    ----------
-    look : callable
-        Returns what is waited for, or something false as long as there is
-        nothing.
-    what : str
-        For the message.
-
-    Raises
-    ------
-    TimeoutError
-        There was nothing for so many seconds.
-    """
-    until = time.monotonic() + seconds
-    while not (found := look()):
-        if time.monotonic() > until:
-            raise TimeoutError(f"waited {seconds} s for {what}")
-        time.sleep(POLL)
-    return found
 
 
 @contextmanager

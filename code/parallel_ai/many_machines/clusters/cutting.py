@@ -21,11 +21,11 @@ from parallel_ai.many_machines.clusters.by_hand import (
     scheduler_command,
     started,
     wait_for_address,
-    wait_until,
     worker_command,
 )
 from parallel_ai.many_machines.clusters.certificates import secure
 from parallel_ai.many_machines.clusters.networks import Lan, lan
+from parallel_ai.toolbox.cluster import wait_until
 from parallel_ai.toolbox.stopwatch import measure
 
 SCHEDULER, WORKERS = "a", ("b", "c")

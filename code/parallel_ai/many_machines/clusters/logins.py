@@ -22,8 +22,8 @@ import dask
 from distributed import SSHCluster
 from distributed.security import Security
 
-from parallel_ai.many_machines.clusters.by_hand import end, wait_until
-from parallel_ai.toolbox.cluster import LOOPBACK
+from parallel_ai.many_machines.clusters.by_hand import end
+from parallel_ai.toolbox.cluster import LOOPBACK, wait_until
 
 SEPARATION = Path("/run/sshd")  # where sshd locks itself up, if it is root
 

@@ -15,12 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from parallel_ai.many_machines.clusters.by_hand import wait_until
 from parallel_ai.many_machines.clusters.certificates import secure
 from parallel_ai.many_machines.clusters.connecting import connect
 from parallel_ai.many_machines.clusters.networks import forbidden, lan
 from parallel_ai.toolbox import machine
-from parallel_ai.toolbox.cluster import LOOPBACK
+from parallel_ai.toolbox.cluster import LOOPBACK, wait_until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue")
 NODE = "node"

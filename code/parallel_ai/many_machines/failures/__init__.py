@@ -18,7 +18,6 @@ from parallel_ai.many_machines.failures.faults import (
     richest,
     stopped,
     wait_for_file,
-    wait_until,
 )
 from parallel_ai.many_machines.failures.hedging import (
     hang_and_hedge,
@@ -153,7 +152,6 @@ __all__ = [
     "to_test",
     "to_train",
     "wait_for_file",
-    "wait_until",
     "what_remains",
     "worker_seconds",
     "write_line",

@@ -5,34 +5,35 @@ import logging
 import os
 import re
 import signal
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import dask
 import psutil
 from dask.delayed import Delayed
-from distributed import Client, as_completed
+from distributed import Client, WorkerPlugin, as_completed
 
 from parallel_ai.toolbox import cluster
+from parallel_ai.toolbox.cluster import wait_until
 
 SECONDS = 120  # for whatever is waited for, on a machine that is busy
 ADDRESS = re.compile(r"tcp://[\d.]+:\d+")
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition, and say what did not come true in time."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"after {SECONDS} s still not: {what}")
-        time.sleep(0.01)
-
-
 def wait_for_file(path: str | Path) -> None:
     """Wait until a file is there: a task that ends when we want it to."""
     wait_until(Path(path).exists, f"there is a file {Path(path).name}")
+
+
+class Quiet(WorkerPlugin):
+    """Let a worker log nothing but what ends it."""
+
+    name = "quiet"
+
+    def setup(self, worker: object) -> None:
+        """Set it when the worker starts, also after a death."""
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager
@@ -44,13 +45,9 @@ def breakable(workers: int) -> Iterator[Client]:
     before it gives a worker up for good. Workers do not log the deaths of
     others.
     """
-    environment = "distributed.nanny.pre-spawn-environ"
-    quiet = {"DASK_LOGGING__DISTRIBUTED": "critical"}
-    settings = {
-        "distributed.deploy.lost-worker-timeout": "10 minutes",
-        environment: {**dask.config.get(environment), **quiet},
-    }
-    with dask.config.set(settings), cluster.local(workers) as client:
+    patience = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
+    with dask.config.set(patience), cluster.local(workers) as client:
+        client.register_plugin(Quiet())
         yield client
 
 

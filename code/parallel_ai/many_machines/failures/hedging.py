@@ -11,9 +11,9 @@ from parallel_ai.many_machines.failures.faults import (
     SECONDS,
     stopped,
     wait_for_file,
-    wait_until,
 )
 from parallel_ai.many_machines.failures.journal import Tally, noted, tally
+from parallel_ai.toolbox.cluster import wait_until
 
 
 def second_copy(

@@ -1,6 +1,7 @@
 """What one kill does to the different things that lay on a worker."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from distributed import Client, Future
 
 from parallel_ai.many_machines.failures.faults import SECONDS, kill
 from parallel_ai.many_machines.failures.job import read_delays
+from parallel_ai.toolbox.cluster import wait_until
 
 
 class Count:
@@ -30,7 +32,7 @@ def laid_out(client: Client, worker: str, path: str) -> dict[str, Any]:
     alone, copied = client.scatter(
         [delays, delays.copy()], workers=[worker], hash=False
     )
-    client.replicate([copied], n=2)
+    wait_until(partial(_copied, client, copied), "a second worker has a copy")
     actor: Any = client.submit(Count, actor=True, **place).result(SECONDS)
     actor.add(len(delays)).result(SECONDS)
     computed.result(SECONDS)
@@ -40,6 +42,12 @@ def laid_out(client: Client, worker: str, path: str) -> dict[str, Any]:
         "scattered, two copies": copied,
         "state of an actor": actor,
     }
+
+
+def _copied(client: Client, thing: Future) -> bool:
+    """Ask for a second copy: a busy worker refuses it without a word."""
+    client.replicate([thing], n=2)
+    return len(client.who_has([thing])[thing.key]) > 1
 
 
 def what_remains(thing: Any) -> str:

@@ -15,9 +15,9 @@ import numpy as np
 import psutil
 from distributed import Client, as_completed
 
-from parallel_ai.many_machines.failures.faults import SECONDS, wait_until
+from parallel_ai.many_machines.failures.faults import SECONDS
 from parallel_ai.many_machines.failures.outputs import save_whole
-from parallel_ai.toolbox.cluster import LOOPBACK
+from parallel_ai.toolbox.cluster import LOOPBACK, wait_until
 
 
 @contextlib.contextmanager

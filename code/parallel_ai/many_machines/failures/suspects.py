@@ -9,16 +9,19 @@ from uuid import uuid4
 
 from distributed import Client
 
-from parallel_ai.many_machines.failures.faults import (
-    SECONDS,
-    wait_for_file,
-    wait_until,
-)
+from parallel_ai.many_machines.failures.faults import SECONDS, wait_for_file
 from parallel_ai.many_machines.failures.journal import write_line
+from parallel_ai.toolbox.cluster import wait_until
 
 
 def flaky(journal: Path, failures: int) -> str:
-    """Raise an error so many times, then succeed, like a busy service."""
+    """Raise an error so many times, then succeed, like a busy service.
+
+    Raises
+    ------
+    ConnectionError
+        At each of the first tries.
+    """
     write_line(journal, "begin flaky")
     tries = len(journal.read_text().splitlines())
     if tries <= failures:
@@ -69,6 +72,7 @@ def beside_poison(
     place = {"workers": [worker], "pure": False}
     with allowed_failures(client, 0):
         poisoned = client.submit(poison, journal, gate, **place)
+        wait_for_file(journal)  # it has begun: what is sent now comes second
         innocent = client.submit(write_line, journal, "begin good", **place)
         both = {poisoned.key, innocent.key}
         wait_until(

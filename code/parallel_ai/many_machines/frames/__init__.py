@@ -6,6 +6,8 @@ the rest runs wherever there is a CPU. On one machine, for tables that fit
 its memory, other libraries answer the same questions sooner.
 """
 
+from functools import partial
+
 from parallel_ai.many_machines.frames.asking import (
     as_parquet,
     column_sizes,
@@ -176,5 +178,9 @@ __all__ = [
 
 COMPARISONS = {
     "CSV against Parquet": compare_formats,
-    "a question about flights": compare_libraries,
+    "flights: the mean of a column": partial(compare_libraries, "mean"),
+    "flights: join and group": partial(compare_libraries, "join, group"),
+    "flights: a Python function": partial(
+        compare_libraries, "Python function", copies=2
+    ),
 }

@@ -97,6 +97,11 @@ def moments_tree(
     fan_in : int
         Summaries that one task merges, at least 2. The tree then has
         log(files) / log(fan_in) levels above its leaves.
+
+    Raises
+    ------
+    ValueError
+        A task would merge fewer than two.
     """
     if fan_in < 2:
         raise ValueError("a task must merge at least two summaries")

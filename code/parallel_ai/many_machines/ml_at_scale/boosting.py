@@ -104,6 +104,11 @@ def train_rank(
     -------
     model, traffic
         The model as text, the same on every worker.
+
+    Raises
+    ------
+    ValueError
+        There are fewer features than workers.
     """
     X = np.concatenate([block[0] for block in blocks])
     y = np.concatenate([block[1] for block in blocks])

@@ -91,7 +91,7 @@ def learn(model: Any, block: Block, classes: np.ndarray) -> Any:
 
     Parameters
     ----------
-    classes : array
+    classes : array, (k,)
         All there are: a block may lack some, and the first call fixes the
         shape of the model.
     """

@@ -8,9 +8,12 @@ a fixed price for each task. Compare schedulers on this machine::
     python -m parallel_ai.toolbox.benches task
 """
 
+from functools import partial
+
 from parallel_ai.many_machines.tasks.drawing import colours, draw, inputs
 from parallel_ai.many_machines.tasks.graphs import (
     Graph,
+    Placed,
     Tally,
     brackets,
     get_pool,
@@ -18,6 +21,7 @@ from parallel_ai.many_machines.tasks.graphs import (
     in_order,
     levels,
     needs,
+    schedule,
     span,
     work,
 )
@@ -101,7 +105,6 @@ from parallel_ai.many_machines.tasks.traps import (
     quiet,
     reciprocal,
     roll,
-    wait_until,
     warned,
 )
 
@@ -109,6 +112,7 @@ __all__ = [
     "Graph",
     "Line",
     "Model",
+    "Placed",
     "Reading",
     "Summary",
     "Tally",
@@ -174,6 +178,7 @@ __all__ = [
     "roll",
     "run_all",
     "runs_where",
+    "schedule",
     "shares",
     "span",
     "spread_out",
@@ -186,7 +191,6 @@ __all__ = [
     "total",
     "transfer_seconds",
     "transferred",
-    "wait_until",
     "warned",
     "ways",
     "window",
@@ -194,7 +198,7 @@ __all__ = [
 ]
 
 COMPARISONS = {
-    "scheduler overhead a task": task_seconds,
+    "scheduler overhead a task": partial(task_seconds, 1000, repeats=3),
     "a graph of tasks, six schedulers": run_all,
     "move the data, or the function": bring_or_send,
 }

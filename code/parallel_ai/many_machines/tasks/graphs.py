@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, wait
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dask.sizeof import sizeof
 
@@ -203,3 +203,62 @@ def brackets(work: float, span: float, workers: int) -> tuple[float, float]:
     https://doi.org/10.1145/321812.321815
     """
     return max(work / workers, span), (work - span) / workers + span
+
+
+class Placed(NamedTuple):
+    """Which worker would run a task when; seconds."""
+
+    key: Hashable
+    worker: int
+    start: float
+    stop: float
+
+
+def schedule(
+    graph: Graph,
+    wanted: Hashable,
+    seconds: Mapping[Hashable, float],
+    workers: int,
+    places: Mapping[Hashable, float] | None = None,
+) -> list[Placed]:
+    """Work out what `get_pool` would do, if tasks took so many seconds.
+
+    Parameters
+    ----------
+    seconds
+        Of each task.
+    places
+        As for `get_pool`.
+
+    Returns
+    -------
+    list of Placed
+        By start. Of several free workers the first one takes a task.
+    """
+    order = in_order(graph, wanted)
+    places = places or {key: place for place, key in enumerate(order)}
+    waits = {key: set(needs(graph, key)) for key in order}
+    tie = {key: number for number, key in enumerate(order)}
+    ready = [(places[key], tie[key], key) for key in order if not waits[key]]
+    heapq.heapify(ready)
+    free = list(range(workers))  # in order, so a heap
+    running: list[tuple[float, int, Hashable]] = []
+    found: list[Placed] = []
+    now = 0.0
+    while ready or running:
+        while ready and free:
+            *_, key = heapq.heappop(ready)
+            worker = heapq.heappop(free)
+            stop = now + seconds[key]
+            found.append(Placed(key, worker, now, stop))
+            heapq.heappush(running, (stop, worker, key))
+        now = running[0][0]
+        while running and running[0][0] == now:
+            _, worker, done = heapq.heappop(running)
+            heapq.heappush(free, worker)
+            for key, inputs in waits.items():
+                if done in inputs:
+                    inputs.remove(done)
+                    if not inputs:
+                        heapq.heappush(ready, (places[key], tie[key], key))
+    return found

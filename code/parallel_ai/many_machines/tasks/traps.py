@@ -2,9 +2,8 @@
 
 import logging
 import random
-import time
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from distributed import (
 )
 
 from parallel_ai.one_machine.processes import LIMIT
+from parallel_ai.toolbox.cluster import wait_until
 
 
 def roll() -> float:
@@ -79,23 +79,14 @@ def held(client: Client) -> int:
     return len({key for keys in client.has_what().values() for key in keys})
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = LIMIT) -> None:
-    """Wait for what a cluster does in its own time, such as letting go.
+def hold(name: str, number: int) -> int:
+    """Keep a worker busy until someone sets the event of that name.
 
     Raises
     ------
     TimeoutError
-        It is still not so.
+        Nobody set it.
     """
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            raise TimeoutError(f"not so after {seconds} seconds")
-        time.sleep(0.01)
-
-
-def hold(name: str, number: int) -> int:
-    """Keep a worker busy until someone sets the event of that name."""
     if not Event(name).wait(timeout=LIMIT):
         raise TimeoutError(f"nobody set {name!r} for {LIMIT} seconds")
     return number
@@ -109,7 +100,7 @@ def busy(client: Client, name: str) -> Iterator[None]:
         hold, [name] * threads, range(threads), pure=False, priority=10
     )
     try:
-        wait_until(lambda: len(_running(client)) >= threads)
+        wait_until(lambda: len(_running(client)) >= threads, "every thread")
         yield
     finally:
         Event(name, client).set()

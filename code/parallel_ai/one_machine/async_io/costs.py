@@ -169,7 +169,13 @@ async def wait_in_tasks(
     present: Callable[[], Awaitable[int]],
     release: Callable[[], Awaitable[object]],
 ) -> Waiting:
-    """Let tasks wait until all are there, then release them."""
+    """Let tasks wait until all are there, then release them.
+
+    Raises
+    ------
+    TimeoutError
+        They have not come to wait in time.
+    """
 
     async def waiter() -> None:
         await wait()

@@ -110,7 +110,13 @@ async def herd(
 async def call(
     name: str, turns: int, events: list[str], fails: bool = False
 ) -> str:
-    """Wait for some turns of the loop, then fail or return."""
+    """Wait for some turns of the loop, then fail or return.
+
+    Raises
+    ------
+    ValueError
+        If it `fails`.
+    """
     try:
         for _ in range(turns):
             await asyncio.sleep(0)

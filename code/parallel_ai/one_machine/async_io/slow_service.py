@@ -95,7 +95,17 @@ class LabelService:
         self.counts = {"asked": 0, "answered": 0, "refused": 0, "most": 0}
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Answer one request, or refuse it at once."""
+        """Answer one request, or refuse it at once.
+
+        Raises
+        ------
+        HTTPNotFound
+            There is no such number.
+        HTTPServiceUnavailable
+            All places are taken.
+        HTTPTooManyRequests
+            They come faster than is allowed.
+        """
         number = int(request.match_info["number"])
         self.counts["asked"] += 1
         if number >= len(self.labels):

@@ -105,6 +105,11 @@ def interval(seen: int, samples: int, z: float = 1.96) -> tuple[float, float]:
     -------
     (low, high)
 
+    Raises
+    ------
+    ValueError
+        More were seen than there are, or there are none.
+
     Notes
     -----
     Wilson (1927), https://doi.org/10.1080/01621459.1927.10502953. Unlike

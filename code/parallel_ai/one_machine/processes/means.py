@@ -43,6 +43,11 @@ def bounds(count: int, parts: int) -> list[tuple[int, int]]:
 
     >>> bounds(10, 3)
     [(0, 4), (4, 7), (7, 10)]
+
+    Raises
+    ------
+    ValueError
+        There are no parts.
     """
     if parts < 1:
         raise ValueError(f"cannot cut into {parts} parts; use at least 1")
@@ -68,7 +73,13 @@ def summarise(values: Numbers) -> Part:
 
 
 def merge(parts: Iterable[Part]) -> float:
-    """Mean of all numbers, from the parts' means weighted by their counts."""
+    """Mean of all numbers, from the parts' means weighted by their counts.
+
+    Raises
+    ------
+    ValueError
+        There are no numbers.
+    """
     found = list(parts)
     total = sum(part.count for part in found)
     if total == 0:

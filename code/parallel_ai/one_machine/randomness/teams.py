@@ -107,7 +107,13 @@ def keep_task(task: Task[Any]) -> None:
 
 
 def draw_kept(seed: int, number: int) -> Any:
-    """Do the task that this worker holds, on one stream."""
+    """Do the task that this worker holds, on one stream.
+
+    Raises
+    ------
+    RuntimeError
+        This worker holds none.
+    """
     if _kept is None:
         raise RuntimeError("this worker was given no task")
     return _kept(stream(seed, number))

@@ -48,7 +48,7 @@ from parallel_ai.one_machine.threads.races import (
     lose_on_purpose,
     together,
 )
-from parallel_ai.one_machine.threads.recording import record
+from parallel_ai.one_machine.threads.recording import gains, record
 from parallel_ai.one_machine.threads.scaling import (
     ink,
     ink_interpreters,
@@ -58,6 +58,7 @@ from parallel_ai.one_machine.threads.scaling import (
     survey,
     survey_all,
 )
+from parallel_ai.one_machine.threads.simulating import Turn, take_turns
 from parallel_ai.one_machine.threads.sizing import (
     components,
     components_serial,
@@ -75,6 +76,7 @@ from parallel_ai.one_machine.threads.waiting import (
 
 __all__ = [
     "Interruptions",
+    "Turn",
     "actor",
     "add_called",
     "add_locked",
@@ -92,6 +94,7 @@ __all__ = [
     "deadlock",
     "echo",
     "first_component",
+    "gains",
     "histogram_serial",
     "histogram_shared",
     "histogram_threads",
@@ -116,6 +119,7 @@ __all__ = [
     "survey",
     "survey_all",
     "switch_interval",
+    "take_turns",
     "tally",
     "team",
     "threads_each",

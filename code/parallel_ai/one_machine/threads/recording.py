@@ -1,5 +1,7 @@
 """What other Pythons make of the same threads."""
 
+from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 from parallel_ai.one_machine.threads.scaling import survey_all
@@ -19,3 +21,18 @@ def record() -> list[dict[str, Any]]:
     images = datasets.load("fashion-mnist")["train_images"]
     pixels = images.reshape(-1)[:PIXELS].tobytes()
     return survey_all(pixels, max(4, machine.cpus()))
+
+
+def gains(survey: Mapping[str, Any]) -> dict[str, dict[int, float]]:
+    """Speed-ups over one thread, by way and by the number of workers.
+
+    Parameters
+    ----------
+    survey : mapping
+        What `survey` returns; medians of its repeats are compared.
+    """
+    alone = median(survey["threads"]["1"])
+    return {
+        way: {int(k): alone / median(each) for k, each in survey[way].items()}
+        for way in ("threads", "interpreters")
+    }

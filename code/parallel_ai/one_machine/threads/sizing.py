@@ -25,6 +25,11 @@ def threads_each(processes: int, cpus: int | None = None) -> int:
     -------
     int
         The most for which processes × threads <= cpus, at least 1.
+
+    Raises
+    ------
+    ValueError
+        There is no process.
     """
     if processes < 1:
         raise ValueError(f"need at least 1 process, got {processes}")
