@@ -4,10 +4,11 @@ PORT ?= 8000
 BIN := .venv/bin
 READY := .venv/ready
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lab notebooks check record bench lock clean
+.PHONY: help book test serve lab notebooks check record offline \
+  pdf lighthouse bench bench-compare faults lock clean
 
 help:  ## list the verbs
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12")'
@@ -26,14 +27,19 @@ book: $(READY)  ## execute what is stale and build the book into _build/html
 	@cat _build/summary.txt
 
 # Tests that neither measure nor start clusters run side by side.
-APART := tests/extensions $(wildcard tests/test_*.py)
+QUIET := $(addprefix one_machine/test_, async_io first_model randomness vectors) \
+  production/test_native $(addprefix toolbox/test_, datasets device downloads \
+  edits exercises figures prose records)
+APART := tests/accelerators tests/extensions $(wildcard tests/test_*.py) \
+  $(QUIET:%=tests/%.py)
 
 test: $(READY)  ## run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(APART); apart=$$?; \
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(APART); apart=$$?; \
 	  $(BIN)/python -m pytest $(APART:%=--ignore=%) && exit $$apart
 
-serve: book  ## build the book and serve it at http://127.0.0.1:8000 (PORT=…)
-	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+serve: book  ## build and serve the book at http://127.0.0.1:8000 (PORT=…)
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT) || \
+	  { echo "Nothing is served at port $(PORT): choose another one, PORT=…" >&2; exit 1; }
 
 notebooks: book  ## build the book and its launchable notebooks
 	@echo "Notebooks: _build/notebooks"
@@ -56,8 +62,24 @@ check: $(READY)  ## lint, format, types, links inside the book
 record: $(READY)  ## measure this machine into code/parallel_ai/recorded
 	@$(BIN)/python -m parallel_ai.toolbox.records
 
+offline: book  ## pack the book to be read without a network
+	@$(BIN)/python -m parallel_ai.toolbox.pages archive
+
+pdf: book  ## print the whole book into one PDF
+	@$(BIN)/python -m parallel_ai.toolbox.paper
+
+lighthouse: book  ## Lighthouse's marks for every page, with and without gzip
+	@$(BIN)/python -m parallel_ai.toolbox.pages lighthouse
+	@$(BIN)/python -m parallel_ai.toolbox.pages lighthouse --plain
+
 bench: $(READY)  ## compare, side by side, what the book compares
 	@$(BIN)/python -m parallel_ai.toolbox.benches --folder _build/bench
+
+bench-compare: $(READY)  ## say what changed between the records OLD=… and NEW=…
+	@$(BIN)/python -m parallel_ai.toolbox.benches --compare $(OLD) $(NEW)
+
+faults: $(READY)  ## inject faults and count what is lost by them
+	@$(BIN)/python -m parallel_ai.toolbox.faults --folder _build/faults
 
 lock: $(READY)  ## pin every dependency again into requirements.txt
 	@$(BIN)/python -m pip install --quiet uv

@@ -151,6 +151,18 @@ def test_listings_are_visible(name, branch):
             )
 
 
+@pytest.mark.parametrize("name", pages())
+def test_figures_that_answer_are_words_and_a_call(name, branch):
+    notebook = nbformat.read(branch / notebook_name(name), nbformat.NO_CONVERT)
+    code, words = (
+        "\n".join(texts(notebook, kind)) for kind in ("code", "markdown")
+    )
+    figures = re.findall(r"^`{3,}\{explore\} (\w+)$", page(name), re.MULTILINE)
+    for figure in figures:
+        assert f"\nexplore_{figure}()" in code
+    assert words.count("a figure that answers to its inputs") == len(figures)
+
+
 FENCED = re.compile(
     r"^([ >]*)(`{3,})[^\n`{]*\n.*?^\1\2$", re.MULTILINE | re.DOTALL
 )

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import socket
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,9 @@ import grimp
 import pytest
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
+from myst_nb.core.config import NbParserConfig
+from myst_nb.core.read import create_nb_reader
+from myst_parser.config.main import MdParserConfig
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
@@ -87,6 +91,7 @@ def test_every_page_is_in_the_table_of_contents():
 
 def test_every_tool_is_tested():
     tools = names_below(PACKAGE / "toolbox", "*.py")
+    tools |= {f.parent.name for f in PACKAGE.glob("toolbox/*/__init__.py")}
     assert tools == names_below(ROOT / "tests" / "toolbox", "test_*.py")
 
 
@@ -196,6 +201,15 @@ def bound_and_used(source: str) -> tuple[set[str], set[str]]:
 
 def parse(source: str) -> ast.Module:
     return ast.parse(TransformerManager().transform_cell(source))
+
+
+@pytest.mark.parametrize("name", table_of_contents())
+def test_every_cell_can_be_read(name):
+    """What the build reads first of all, found without a build."""
+    text = page(name)
+    reader = create_nb_reader(name, MdParserConfig(), NbParserConfig(), text)
+    if reader is not None:
+        reader.read(text)
 
 
 @pytest.mark.parametrize("name", chapters())
@@ -342,9 +356,27 @@ def test_make_alone_lists_the_verbs():
         "check",
         "record",
         "bench",
+        "faults",
     ]
     assert set(wanted) <= verbs
     assert all(len(line) <= 79 for line in done.stdout.splitlines())
+
+
+def test_serving_on_a_taken_port_says_which():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        tools = Path(sys.executable).parent
+        done = subprocess.run(
+            ["make", "-o", "book", "serve", f"PORT={port}", f"BIN={tools}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert f"port {port}: choose another" in done.stderr
 
 
 def test_readme_names_files_that_exist():
