@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready
 .DEFAULT_GOAL := help
 .PHONY: help book test serve lab notebooks check record offline \
-  pdf lighthouse bench bench-compare faults lock clean
+  pdf lighthouse bench bench-compare faults environments lock clean
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,7 +29,7 @@ book: $(READY)  ## execute what is stale and build the book into _build/html
 # Tests that neither measure nor start clusters run side by side.
 QUIET := $(addprefix one_machine/test_, async_io first_model randomness vectors) \
   production/test_native $(addprefix toolbox/test_, datasets device downloads \
-  edits exercises figures prose records)
+  edits environments exercises figures prose records)
 APART := tests/accelerators tests/extensions $(wildcard tests/test_*.py) \
   $(QUIET:%=tests/%.py)
 
@@ -80,6 +80,10 @@ bench-compare: $(READY)  ## say what changed between the records OLD=… and NEW
 
 faults: $(READY)  ## inject faults and count what is lost by them
 	@$(BIN)/python -m parallel_ai.toolbox.faults --folder _build/faults
+
+environments: $(READY)  ## run the tests in every environment (ONLY=… TESTS=…)
+	@$(BIN)/python -m parallel_ai.toolbox.environments \
+	  --folder _build/environments --only "$(ONLY)" $(TESTS)
 
 lock: $(READY)  ## pin every dependency again into requirements.txt
 	@$(BIN)/python -m pip install --quiet uv
