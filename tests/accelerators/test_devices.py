@@ -111,6 +111,26 @@ def test_roofs_are_measured_for_each_format(device, monkeypatch):
     assert (peaks.link is None) == (device.type == "cpu")
 
 
+def test_a_format_without_a_unit_is_not_waited_for(monkeypatch):
+    rates, tried = {"float32": 1e12, "bfloat16": 1e9}, []
+
+    def product_rate(kind, size, device, repeats=5):
+        tried.append((kind, size))
+        return rates[kind]
+
+    monkeypatch.setattr(devices.peaks, "product_rate", product_rate)
+    monkeypatch.setattr(devices.peaks, "memory_rate", lambda device: 1e9)
+    with devices.threads(1):
+        peaks = devices.measured_peaks(torch.device("cpu"), tuple(rates))
+    assert peaks.rates == rates
+    assert tried == [
+        ("float32", 128),
+        ("float32", 512),
+        ("float32", 1024),
+        ("bfloat16", 128),
+    ]
+
+
 @pytest.mark.parametrize(
     ("free", "cache", "numbers"),
     [

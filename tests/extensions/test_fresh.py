@@ -296,7 +296,7 @@ def test_options_of_a_cell_that_are_no_yaml_are_found(book):
     )
     _, said = book.build()
     assert book.failed
-    assert "plain.md: Code cell 1 at line 9 could not be read" in said
+    assert "plain.md: Code cell 1 at line 11 could not be read" in said
 
 
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])

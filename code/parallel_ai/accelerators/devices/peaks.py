@@ -12,6 +12,7 @@ from parallel_ai.toolbox import machine
 from parallel_ai.toolbox.stopwatch import measure
 
 TERA, GIGA = 1e12, 1e9
+PATIENCE = 0.1  # seconds, for one product of a format
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,9 @@ def measured_peaks(
     The flat roof of a format is the best product of all sizes: what a
     library reaches, which is a little less than what the device could. On a
     CPU one thread is tried, too: on a busy machine it may beat all of them,
-    of which one has no CPU and is waited for.
+    of which one has no CPU and is waited for. A format without a unit, which
+    is imitated a number at a time, is as slow at any size: of it no product
+    is tried that would take longer than a tenth of a second.
     """
     everyone = torch.get_num_threads()
     rates, memory = dict.fromkeys(kinds, 0.0), 0.0
@@ -192,8 +195,11 @@ def measured_peaks(
         with threads(count):
             memory = max(memory, memory_rate(device))
             for kind in kinds:
-                found = [product_rate(kind, size, device) for size in sizes]
-                rates[kind] = max(rates[kind], *found)
+                for size in sizes:
+                    best = rates[kind]
+                    if not best or 2 * size**3 / best < PATIENCE:
+                        found = product_rate(kind, size, device)
+                        rates[kind] = max(best, found)
     return Peaks(devices.name(device), rates, memory, link_rate(device))
 
 
