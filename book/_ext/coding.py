@@ -51,7 +51,7 @@ class Coding(SphinxDirective):
             hints = nodes.container()
             self.state.nested_parse(self.content, self.content_offset, hints)
             box += fold("Hint", *hints.children)
-        box += fold("Solution", block(self.env.app, [source]))
+        box += fold("Solution", block(self.env.app, [source], whole=True))
         return [box]
 
 

@@ -2,12 +2,15 @@
 
 ``{listing} mean_serial merge`` shows two of the page's own module;
 ``{listing} toolbox.stopwatch.measure`` one of another module. Names are
-found by reading the source: nothing is imported.
+found by reading the source: nothing is imported. On the page the docstring of a
+function ends where its tables begin, which the reference has, and what is more
+than a screen of code is folded under its head; a notebook shows all.
 """
 
 from __future__ import annotations
 
 import ast
+import copy
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -21,7 +24,9 @@ from sphinx.util.docutils import SphinxDirective
 from tags import element
 
 PACKAGE = "parallel_ai"
-Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+SCREEN = 30  # lines of a listing that are not folded
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = Function | ast.ClassDef
 
 
 class NotFound(Exception):
@@ -105,16 +110,85 @@ def address(app: Sphinx, path: Path, top: Path | None = None) -> str:
     return f"{url}/blob/{branch}/{name}" if url else ""
 
 
-def block(app: Sphinx, sources: list[Source]) -> nodes.container:
+def brief(source: Source) -> str:
+    """Source in which docstrings of functions end before their tables.
+
+    Three dots tell so. A class keeps its own: there stand its attributes.
+    """
+    lines: list[str | None] = list(source.text.splitlines())
+    first = source.node.end_lineno - len(lines) + 1  # type: ignore[operator]
+    for node in ast.walk(source.node):
+        if not isinstance(node, Function) or not ast.get_docstring(node):
+            continue
+        doc = node.body[0]
+        start, end = doc.lineno - first, doc.end_lineno - first  # type: ignore[operator]
+        for at in range(start + 1, end):
+            if set((lines[at + 1] or "").strip()) == {"-"}:
+                kept = next(
+                    n for n in range(at - 1, start - 1, -1) if lines[n]
+                )
+                lines[kept] = f'{lines[kept]} …"""'
+                lines[kept + 1 : end + 1] = [None] * (end - kept)
+                break
+    return "\n".join(line for line in lines if line is not None)
+
+
+def head(source: Source) -> nodes.Element:
+    """Say of a folded definition how it is called, and what it does."""
+    node = copy.deepcopy(source.node)
+    text = f"class {node.name}"
+    if not isinstance(node, ast.ClassDef):
+        for one in ast.walk(node.args):
+            if isinstance(one, ast.arg):
+                one.annotation = None
+        text = f"{node.name}({ast.unparse(node.args)})"
+    said = (ast.get_docstring(node) or "").partition("\n")[0]
+    said = said.translate(str.maketrans("", "", "`*"))
+    count = nodes.Text(f" {len(brief(source).splitlines())} lines")
+    return element(
+        "summary",
+        nodes.literal(text, text),
+        nodes.Text(f" {said}"),
+        element("small", count),
+    )
+
+
+def code_of(sources: list[Source]) -> nodes.literal_block:
+    """Show definitions as Python."""
+    text = "\n\n\n".join(map(brief, sources))
+    return nodes.literal_block(text, text, language="python")
+
+
+def parts(sources: list[Source]) -> list[nodes.Node]:
+    """Show definitions in order, and fold what is more than a screen."""
+    shown: list[nodes.Node] = []
+    together: list[Source] = []
+    left = SCREEN
+    for source in sources:
+        left -= (lines := len(brief(source).splitlines()))
+        if left >= 0:
+            together.append(source)
+            continue
+        left += lines
+        if together:
+            shown.append(code_of(together))
+            together = []
+        shown.append(element("details", head(source), code_of([source])))
+    return [*shown, code_of(together)] if together else shown
+
+
+def block(
+    app: Sphinx, sources: list[Source], whole: bool = False
+) -> nodes.container:
     """Show definitions of one file, under the name of their module."""
     text = "\n\n\n".join(source.text for source in sources)
-    code = nodes.literal_block(text, text, language="python")
     module = sources[0].module
     url = address(app, sources[0].path)
     caption = nodes.paragraph(classes=["listing-name"])
     name = nodes.literal(module, module)
     caption += nodes.reference("", "", name, refuri=url) if url else name
-    shown = nodes.container("", caption, code, classes=["listing"])
+    code = [code_of(sources)] if whole else parts(sources)
+    shown = nodes.container("", caption, *code, classes=["listing"])
     shown["shows"] = [f"{module}.{one.node.name}" for one in sources]
     shown["notebook_markdown"] = f"`{module}`\n\n```python\n{text}\n```"
     return shown

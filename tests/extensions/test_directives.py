@@ -79,6 +79,41 @@ def double(n: "Number", *, times: int = 1) -> "Number":
     """
     return n * 2**times
 ''',
+    "one_machine/tiny/third": '''
+def tabled(n):
+    """Give it back.
+
+    As it was.
+
+    Parameters
+    ----------
+    n : int
+    """
+    return n
+
+
+class Kept:
+    """A class.
+
+    Attributes
+    ----------
+    n : int
+    """
+
+
+def long(n: int = 1, *more: "Number") -> int:
+    """Take *long*.
+
+    Returns
+    -------
+    int
+    """
+'''
+    + "    n += 1\n" * 30
+    + """
+
+def short(): ...
+""",
 }
 TINY = """
 # Tiny
@@ -101,6 +136,9 @@ $a^2$ and
 $$ \\frac{1}{N} $$ (law)
 
 see {eq}`law`.
+
+```{listing} tabled Kept long short
+```
 """
 OVERVIEW = """
 # Head
@@ -353,6 +391,25 @@ def test_listing_names_its_module_and_leads_to_the_repository(page):
         name = f"code/parallel_ai/{path}.py"
         assert link["href"] == f"{REPOSITORY}/blob/trunk/{name}"
     assert "def starter_of(node" in listings[2].pre.get_text()
+
+
+def test_a_listing_shows_a_screen_and_folds_the_rest(page):
+    """Tables of docstrings are the reference's; nothing else is left out."""
+    listing = page("one_machine/tiny").select(".listing")[-1]
+    first, last = listing.find_all("div", recursive=False)
+    assert first.pre.get_text() == (
+        'def tabled(n):\n    """Give it back.\n\n    As it was. …"""\n'
+        '    return n\n\n\nclass Kept:\n    """A class.\n\n    Attributes\n'
+        '    ----------\n    n : int\n    """\n'
+    )
+    fold = listing.details
+    words = " ".join(fold.summary.get_text().split())
+    assert words == "long(n=1, *more) Take long. 32 lines"
+    code = fold.pre.get_text()
+    assert code.startswith('def long(n: int = 1, *more: "Number") -> int:')
+    assert code.count("n += 1") == 30
+    assert "Returns" not in code
+    assert last.pre.get_text() == "def short(): ...\n"
 
 
 @pytest.mark.parametrize("name", WRONG)
