@@ -15,7 +15,7 @@ CONF = f"""
 import os, sys
 sys.path[:0] = [{str(EXTENSIONS)!r}, os.path.abspath("code")]
 extensions = ["myst_parser", "tags", "listing", "coding", "reference",
-              "machinery"]
+              "machinery", "steady"]
 project, version = "words", "1.2"
 html_theme = "sphinx_book_theme"
 html_theme_options = {{"repository_url": "{REPOSITORY}",
@@ -290,7 +290,8 @@ def test_search_and_other_books_know_every_name(made):
 def test_a_page_of_the_machinery_has_every_extension_and_its_idea(made):
     lists = made.html("book/made").select("dl.machinery")
     loaded, shared = ([dt.get_text() for dt in one("dt")] for one in lists)
-    assert loaded == ["tags", "listing", "coding", "reference", "machinery"]
+    ours = ["tags", "listing", "coding", "reference", "machinery", "steady"]
+    assert loaded == ours
     names = {path.stem for path in EXTENSIONS.glob("*.py")}
     assert set(loaded + shared) == names
     assert lists[0].dd.get_text().startswith("A docutils node that is one")
