@@ -4,7 +4,7 @@ PORT ?= 8000
 BIN := .venv/bin
 READY := .venv/ready
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lab notebooks check record offline \
+.PHONY: help book test every-page serve lab notebooks check record offline \
   pdf lighthouse bench bench-compare faults lock clean
 
 help:  ## list the verbs
@@ -36,6 +36,9 @@ APART := tests/accelerators tests/extensions $(wildcard tests/test_*.py) \
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(APART); apart=$$?; \
 	  $(BIN)/python -m pytest $(APART:%=--ignore=%) && exit $$apart
+
+every-page: $(READY)  ## show every page to a browser: widths, themes, quizzes, axe
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --every-page tests/test_browser.py
 
 serve: book  ## build and serve the book at http://127.0.0.1:8000 (PORT=…)
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT) || \
