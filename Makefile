@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready
 .DEFAULT_GOAL := help
 .PHONY: help book test every-page serve lab notebooks check record offline \
-  pdf lighthouse bench bench-compare faults lock clean
+  pdf lighthouse axe bench bench-compare faults lock clean
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -72,8 +72,11 @@ pdf: book  ## print the whole book into one PDF
 	@$(BIN)/python -m parallel_ai.toolbox.paper
 
 lighthouse: book  ## Lighthouse's marks for every page, with and without gzip
-	@$(BIN)/python -m parallel_ai.toolbox.pages lighthouse
-	@$(BIN)/python -m parallel_ai.toolbox.pages lighthouse --plain
+	@$(BIN)/python -m parallel_ai.toolbox.marks lighthouse
+	@$(BIN)/python -m parallel_ai.toolbox.marks lighthouse --plain
+
+axe: book  ## what axe finds on every page, at each width, in both themes
+	@$(BIN)/python -m parallel_ai.toolbox.marks axe
 
 bench: $(READY)  ## compare, side by side, what the book compares
 	@$(BIN)/python -m parallel_ai.toolbox.benches --folder _build/bench

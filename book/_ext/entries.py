@@ -112,14 +112,17 @@ def line(links: list[nodes.Node]) -> nodes.paragraph:
 
 
 def signature(one: Public, full: str) -> tag:
-    """Make the line that shows how a function is called; its name leads here."""
+    """Make the line that shows how a function is called; its name leads here.
+
+    Methods, which stand below their class, have no such link.
+    """
     leaf = one.name.rpartition(".")[2]
     shown = element("code", class_="sig")
     if one.label:
         shown += element("i", text=one.label)
         shown += nodes.Text(" ")
-    shown += [
-        element("a", text=leaf, href=f"#{full}"),
-        nodes.Text(one.signature),
-    ]
+    name = element("a", text=leaf, href=f"#{full}")
+    if one.kind == "method":
+        name = element("b", text=leaf)
+    shown += [name, nodes.Text(one.signature)]
     return shown

@@ -275,7 +275,9 @@ def test_modules_lead_to_their_chapter_and_their_file(made):
 def test_a_name_is_its_own_link(made):
     page = made.html("book/list")
     names = page.select(".sig > a")
-    assert len(names) == len(page.select("dl.api > dt"))
+    heads = page.select("dl.api > dt")
+    methods = page.select("dl.api dl.api > dt")
+    assert len(names) == len(heads) - len(methods)
     for name in names:
         head = page.find(id=name["href"].removeprefix("#"))
         assert head.name == "dt"
