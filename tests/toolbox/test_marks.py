@@ -102,7 +102,7 @@ def test_lighthouse_judges_each_page(folder, monkeypatch, capsys):
 def test_lighthouse_without_a_report_says_so(folder, monkeypatch):
     install(folder, monkeypatch, "no")
     with pytest.raises(RuntimeError, match="no report on http"):
-        main(["lighthouse", "--plain", "search", "--folder", str(folder)])
+        main(["lighthouse", "--plain", "a.html", "--folder", str(folder)])
 
 
 @pytest.mark.parametrize("there", [[], ["npx"], ["chromium"]])

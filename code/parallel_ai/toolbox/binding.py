@@ -165,7 +165,7 @@ def lead_inside(
         places[f"{one.name}.html"] = at, NullObject()
         for name, there in one.pdf.named_destinations.items():
             number = one.pdf.get_destination_page_number(there) or 0
-            address = f"{one.name}.html#{name.removeprefix('/')}"
+            address = f"{one.name}.html#{unquote(name.removeprefix('/'))}"
             places[address] = at + number, there.top or NullObject()
         at += one.sheets
     for link in links(writer):
