@@ -136,6 +136,25 @@ def test_what_is_of_no_use_on_paper_is_left_out(book):
     assert "Only online." not in said
 
 
+def test_what_is_printed_is_packed_and_stored_once(book):
+    """A content merged with its foot is plain text, unless it is packed."""
+    filters = {
+        page["/Contents"].get_object()["/Filter"] for page in book.pages[2:]
+    }
+    assert filters == {"/FlateDecode"}
+    fonts = [
+        bytes(font["/DescendantFonts"][0]["/FontDescriptor"]["/FontFile2"]._data)
+        for page in book.pages
+        for font in page["/Resources"].get("/Font", {}).values()
+    ]
+    seen = {
+        font["/DescendantFonts"][0]["/FontDescriptor"].raw_get("/FontFile2").idnum
+        for page in book.pages
+        for font in page["/Resources"].get("/Font", {}).values()
+    }
+    assert len(seen) == len(set(fonts))
+
+
 def test_a_picture_below_what_is_in_sight_is_printed(book):
     assert "Drawn" in " ".join(texts(book))
 

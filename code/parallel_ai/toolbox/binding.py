@@ -211,6 +211,7 @@ def bound(
         writer.append(one.pdf, import_outline=False)
     for page, foot in zip(writer.pages[first:], numbers.pages, strict=True):
         page.merge_page(foot)
+        page.compress_content_streams()  # merged, they are plain text
     lead_inside(writer, printed, first, site)
     add_bookmarks(writer, printed, first)
     roman, decimal = PageLabelStyle.LOWERCASE_ROMAN, PageLabelStyle.DECIMAL
@@ -218,4 +219,5 @@ def bound(
     writer.set_page_label(first, len(writer.pages) - 1, style=decimal)
     writer.page_mode = "/UseOutlines"
     writer.root_object[NameObject("/Lang")] = TextStringObject("en")
+    writer.compress_identical_objects()  # each page brought its own fonts
     return writer
