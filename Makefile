@@ -4,8 +4,8 @@ PORT ?= 8000
 BIN := .venv/bin
 READY := .venv/ready
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lab notebooks check record offline \
-  pdf lighthouse bench bench-compare faults environments lock clean
+.PHONY: help book test every-page serve lab notebooks check record offline \
+  pdf lighthouse axe bench bench-compare faults environments lock clean
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -36,6 +36,9 @@ APART := tests/accelerators tests/extensions $(wildcard tests/test_*.py) \
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(APART); apart=$$?; \
 	  $(BIN)/python -m pytest $(APART:%=--ignore=%) && exit $$apart
+
+every-page: $(READY)  ## show every page to a browser: widths, themes, quizzes, axe
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --every-page tests/test_browser.py
 
 serve: book  ## build and serve the book at http://127.0.0.1:8000 (PORT=…)
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT) || \
@@ -69,8 +72,11 @@ pdf: book  ## print the whole book into one PDF
 	@$(BIN)/python -m parallel_ai.toolbox.paper
 
 lighthouse: book  ## Lighthouse's marks for every page, with and without gzip
-	@$(BIN)/python -m parallel_ai.toolbox.pages lighthouse
-	@$(BIN)/python -m parallel_ai.toolbox.pages lighthouse --plain
+	@$(BIN)/python -m parallel_ai.toolbox.marks lighthouse
+	@$(BIN)/python -m parallel_ai.toolbox.marks lighthouse --plain
+
+axe: book  ## what axe finds on every page, at each width, in both themes
+	@$(BIN)/python -m parallel_ai.toolbox.marks axe
 
 bench: $(READY)  ## compare, side by side, what the book compares
 	@$(BIN)/python -m parallel_ai.toolbox.benches --folder _build/bench

@@ -40,6 +40,11 @@ OFFLOAD = "Dask-Offload"
 # starts and ends helpers as it likes.
 DRIVER = "playwright/driver"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# Options, and markers of the tests that run with them only.
+SLOW = {
+    "every_notebook": "run each chapter's notebook in a fresh environment, too",
+    "every_page": "show every page to a browser, not one of each kind",
+}
 FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
@@ -49,11 +54,9 @@ FLAGS = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what is too slow for every day."""
-    parser.addoption(
-        "--every-notebook",
-        action="store_true",
-        help="run each chapter's notebook in a fresh environment, too",
-    )
+    for name, words in SLOW.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.addoption(option, action="store_true", help=words)
 
 
 def pytest_configure() -> None:
@@ -69,12 +72,9 @@ def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     """Leave out what was not asked for, and say what belongs together."""
-    if not config.getoption("--every-notebook"):
-        items[:] = [
-            item
-            for item in items
-            if not item.get_closest_marker("every_notebook")
-        ]
+    for name in SLOW:
+        if not config.getoption(name):
+            items[:] = [i for i in items if not i.get_closest_marker(name)]
     for item in items:  # side by side, a file stays in one process
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))

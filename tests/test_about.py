@@ -140,3 +140,12 @@ def test_changes_are_of_the_kinds_that_keep_a_changelog_names():
     }
     days = re.findall(r"^## \d\S* - (\S+)$", changes, re.MULTILINE)
     assert days == sorted(days, reverse=True)
+
+
+@pytest.mark.parametrize("part", ["A semester", "What learners believe"])
+def test_a_course_and_its_notes_name_every_chapter(part):
+    text = (BOOK / "teaching.md").read_text("utf8")
+    section = re.split(r"^## ", text, flags=re.MULTILINE)
+    (found,) = (one for one in section if one.startswith(part))
+    taught = {one for one in chapters() if not one.startswith("reference/")}
+    assert taught - {page for _, page in LINK.findall(found)} == set()

@@ -1,7 +1,9 @@
 """The built book in a real browser: what readers see, click, type and hear.
 
-Every page is loaded once at each width; the tests of a page share it. Names
+A page is loaded once at each width; the tests of a page share it. Names
 outside this machine do not resolve, so a page that needs another host fails.
+What a source can tell is asked of every page; a browser shows some of each
+kind, or all of them with ``--every-page`` (``make every-page``).
 """
 
 import functools
@@ -35,6 +37,8 @@ DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 WIDTHS = (320, 390, 768, 1280)
 APART = ("Reference", "About")  # parts without chapters
+PARTS = ("one_machine", "many_machines", "accelerators", "training",
+         "production", "reference")  # fmt: skip
 SOME = 6  # folds of a page that are opened one by one, the last
 MILLISECONDS = 20_000
 expect.set_options(timeout=MILLISECONDS)
@@ -52,14 +56,27 @@ def table_of_contents() -> dict[str, bool]:
 
 def halves(pages: Iterable[str]) -> list:
     """Pages for two processes with a browser each, if there are two."""
-    return [
-        pytest.param(name, marks=pytest.mark.xdist_group(f"browser {n % 2}"))
-        for n, name in enumerate(pages)
-    ]
+    found = []
+    for n, name in enumerate(pages):
+        marks = [pytest.mark.xdist_group(f"browser {n % 2}")]
+        if name not in SMOKE:
+            marks.append(pytest.mark.every_page)
+        found.append(pytest.param(name, marks=marks))
+    return found
 
 
 PAGES = [*table_of_contents(), "search"]
 CHAPTERS = [name for name, taught in table_of_contents().items() if taught]
+# The first page of each part, and those that have what no other one has.
+SMOKE = {
+    *(
+        next(n for n in PAGES if n.startswith(f"book/{part}/"))
+        for part in PARTS
+    ),
+    *(PAGES[0], CHAPTERS[-1], "search"),
+    *(f"book/{name}" for name in ("how_fast", "teaching", "glossary")),
+}
+every_source = pytest.mark.parametrize("name", PAGES)
 
 
 @functools.cache
@@ -67,6 +84,12 @@ def soup(folder: Path, name: str) -> BeautifulSoup:
     """Source of a page, as it was built."""
     text = (folder / f"{name}.html").read_text(encoding="utf8")
     return BeautifulSoup(text, "html.parser")
+
+
+@functools.cache
+def identities(folder: Path, name: str) -> set[str]:
+    """To what a link to a page can lead."""
+    return {tag["id"] for tag in soup(folder, name).select("[id]")}
 
 
 @dataclass
@@ -168,9 +191,10 @@ def test_no_other_host_and_no_complaint(visit):
     assert visit.log.complaints == []
 
 
-def test_source_names_no_other_host(visit, built_book):
+@every_source
+def test_source_names_no_other_host(name, built_book):
     """Also what this browser would not load, such as another system's font."""
-    tree = soup(built_book, visit.name)
+    tree = soup(built_book, name)
     loads = [
         tag[key]
         for key in ("src", "srcset", "poster", "data")
@@ -182,13 +206,22 @@ def test_source_names_no_other_host(visit, built_book):
     assert [a for a in loads if re.match(r"(\w+:)?//", a)] == []
 
 
-def test_each_page_has_its_policy_and_says_how_to_cite_it(visit, built_book):
-    tree = soup(built_book, visit.name)
+@every_source
+def test_each_page_has_its_policy_and_says_how_to_cite_it(name, built_book):
+    tree = soup(built_book, name)
     policy = tree.select_one("meta[http-equiv=Content-Security-Policy]")
     assert "default-src 'self'" in policy["content"]
     assert "unsafe-eval" not in policy["content"]
     folds = tree.select("article details.cite")
-    assert len(folds) == (visit.name != "search")
+    assert len(folds) == (name != "search")
+
+
+def test_the_root_leads_to_the_first_page(fresh, built_book):
+    policy = soup(built_book, "index").select_one("meta[http-equiv]")
+    assert "default-src 'self'" in policy["content"]
+    fresh.tab.goto(fresh.site)
+    fresh.tab.wait_for_url(fresh.address)
+    assert fresh.log.complaints == []
 
 
 LOAD_PICTURES = """() => Promise.allSettled([...document.images].map((one) => {
@@ -574,12 +607,50 @@ def test_numbers_and_texts_are_judged(visit):
         expect(verdict).to_contain_text(why)
 
 
-@pytest.mark.parametrize("name", halves(CHAPTERS))
-def test_a_chapter_has_questions_of_several_kinds(opened, name):
-    tree = opened.tab.request.get(f"{opened.site}{name}.html").text()
-    kinds = set(re.findall(r'data-kind="(\w+)"', tree))
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_has_questions_of_several_kinds_and_exercises(
+    name, built_book
+):
+    tree = soup(built_book, name)
+    forms = tree.select(".quiz .question")
+    kinds = {form["data-kind"] for form in forms}
+    assert len(forms) >= 4
     assert "options" in kinds
     assert len(kinds) > 1
+    coding, tasks = tree.select(".coding"), tree.select(".exercise")
+    assert len(coding) >= 2
+    assert len(coding) + len(tasks) >= 3
+    for one in coding:
+        folds = [s.get_text() for s in one.select("summary")]
+        assert folds[0].startswith("Hint")
+
+
+def test_right_answers_are_kept_in_this_browser(fresh):
+    """Also shown on the map; forgotten when the reader says so."""
+    tab, name = fresh.tab, CHAPTERS[0]
+    tab.goto(f"{fresh.site}{name}.html")
+    question = questions(tab, "options")[0]
+    right, wrongs = right_and_wrong(question)
+    kept = tab.locator(".quiz-kept")
+    choose(question, wrongs[0])
+    expect(kept).to_have_count(0)
+    choose(question, right)
+    count = tab.locator(".quiz .question").count()
+    expect(kept).to_contain_text(f"1 of {count} answered right")
+    tab.reload()
+    expect(kept).to_contain_text(f"1 of {count} answered right")
+    expect(tab.locator(".question.done")).to_have_count(1)
+    tab.goto(fresh.address)
+    link = tab.locator(f".route a[href$='{name.removeprefix('book/')}.html']")
+    expect(link).to_have_attribute("data-answered", f"1/{count}")
+    expect(tab.locator("[data-answered]")).to_have_count(1)
+    tab.go_back()
+    kept.get_by_role("button", name="Forget").click()
+    expect(kept).to_have_count(0)
+    tab.reload()
+    expect(tab.locator(".question.done")).to_have_count(0)
+    assert fresh.log.complaints == []
+    assert all(url.startswith(fresh.site) for url in fresh.log.requests)
 
 
 def test_quiz_by_keyboard_alone(visit):
@@ -639,19 +710,20 @@ def test_folds_are_named_and_open_by_keyboard(visit):
         expect(fold).not_to_have_attribute("open", "")
 
 
-def test_links_inside_the_book_lead_somewhere(visit, built_book):
+@every_source
+def test_links_inside_the_book_lead_somewhere(name, built_book):
     broken = []
-    for link in soup(built_book, visit.name).select("a[href]"):
+    for link in soup(built_book, name).select("a[href]"):
         target = link["href"]
         if urlsplit(target).scheme:
             continue
-        address, anchor = urldefrag(urljoin(f"/{visit.name}.html", target))
+        address, anchor = urldefrag(urljoin(f"/{name}.html", target))
         path = built_book / unquote(urlsplit(address).path).lstrip("/")
         if not path.is_file():
             broken.append(target)
         elif anchor and path.suffix == ".html":
             page = path.relative_to(built_book).with_suffix("").as_posix()
-            if not soup(built_book, page).find(id=unquote(anchor)):
+            if unquote(anchor) not in identities(built_book, page):
                 broken.append(target)
     assert broken == []
 

@@ -403,6 +403,21 @@ def test_steps_by_buttons(figure):
     figure.get_by_role("button", name="Start again").click()
 
 
+def test_steps_go_as_far_as_the_other_inputs_let_them(tab, site):
+    """From an address, and back again after there were fewer of them."""
+    figure = come_to(tab, site, "ring", "?explore-ring=ranks:4~step:9")
+    step = figure.locator(".step input")
+    expect(step).to_have_value("9")
+    expect(step).to_have_attribute("max", "10")
+    figure = come_to(tab, site, "tasks")
+    step, kinds = figure.locator(".step input"), figure.locator("[name=kinds]")
+    start = step.input_value()
+    kinds.press("Home")
+    expect(step).not_to_have_value(start)
+    figure.get_by_role("button", name="Start again").click()
+    expect(step).to_have_value(start)
+
+
 def test_what_cannot_be_drawn_is_told(figure):
     error = figure.locator(".explore-error")
     expect(error).to_have_attribute("role", "alert")

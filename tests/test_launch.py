@@ -554,6 +554,20 @@ def test_links_of_a_fork_lead_to_the_fork(small):
     assert "somebody" not in text + path.read_text(encoding="utf8")
 
 
+def test_a_notebook_of_a_page_that_was_not_executed_says_no_numbers(
+    small, tmp_path
+):
+    folder = shutil.copytree(small, tmp_path / "small")
+    config = folder / "_config.yml"
+    text = config.read_text("utf8")
+    config.write_text(text.replace("notebooks: cache", "notebooks: off"))
+    built = build(folder)
+    path = built / "html/notebooks/one_machine/small.ipynb"
+    first = nbformat.read(path, nbformat.NO_CONVERT).cells[0].source
+    assert "Run the next cell first" in first
+    assert "measured" not in first
+
+
 def test_notebook_runs_from_its_first_cell_and_sees_an_edit(small, reader):
     built = build(small, BOOK_REPOSITORY=f"file://{reader.origin}")
     reader.prepare(built / "notebooks")

@@ -2,12 +2,13 @@
 
 The starter is generated from the hidden solution. In the notebook, starter
 and check are cells; on the page they are shown, with hints and solution to
-unfold.
+unfold. Each sentence of the hints is a step of its own.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
 from docutils import nodes
@@ -17,6 +18,9 @@ from sphinx.util.docutils import SphinxDirective
 from listing import NotFound, block, dotted, find, fold, root
 from parallel_ai.toolbox.exercises import starter_of
 from tags import element
+
+# Between two sentences, of which the second may begin with code or a formula.
+BETWEEN = re.compile(r"(?<=[.!?])\s+(?![a-z\s])")
 
 
 class Coding(SphinxDirective):
@@ -50,9 +54,37 @@ class Coding(SphinxDirective):
         if self.content:
             hints = nodes.container()
             self.state.nested_parse(self.content, self.content_offset, hints)
-            box += fold("Hint", *hints.children)
+            box += steps(hints.children)
         box += fold("Solution", block(self.env.app, [source], whole=True))
         return [box]
+
+
+def steps(hints: list[nodes.Node]) -> list[nodes.Node]:
+    """Fold each sentence by itself; what is no text stays together."""
+    if not all(isinstance(part, nodes.paragraph) for part in hints):
+        return [fold("Hint", *hints)]
+    found = [
+        nodes.paragraph("", "", *parts)
+        for paragraph in hints
+        for parts in sentences(paragraph.children)
+    ]
+    names = [f"Hint {n} of {len(found)}" for n in range(1, len(found) + 1)]
+    if len(found) == 1:
+        names = ["Hint"]
+    return [fold(*one) for one in zip(names, found, strict=True)]
+
+
+def sentences(inline: list[nodes.Node]) -> list[list[nodes.Node]]:
+    """Part what stands in a paragraph at the ends of its sentences."""
+    found: list[list[nodes.Node]] = [[]]
+    for part in inline:
+        if not isinstance(part, nodes.Text):
+            found[-1].append(part)
+            continue
+        first, *rest = BETWEEN.split(part)
+        found[-1].append(nodes.Text(first))
+        found += [[nodes.Text(text)] for text in rest]
+    return found
 
 
 def cell(code: str) -> nodes.literal_block:

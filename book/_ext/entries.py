@@ -1,6 +1,9 @@
 """Entries of the reference: a signature, its docstring, where it is taught.
 
-Made when a page is written, with what the pages of the book show by then.
+Made when a page is written, with what the pages of the book show by then. A
+part has hundreds of entries, so their elements are bare: no class that the
+style does not ask for, and a name that is its own link. An entry leads to its
+listing, which is its source; only what no page shows leads to the repository.
 """
 
 from __future__ import annotations
@@ -36,8 +39,10 @@ class Writer:
         doc, public = read(path)
         names = {one.name: f"{dotted(path)}.{one.name}" for one in public}
         parts: list[nodes.Node] = []
-        if page in self.app.env.titles:
-            parts.append(line(self.taught([(page, "")])))
+        where = self.taught(
+            [(page, "")] if page in self.app.env.titles else []
+        )
+        parts.append(line([*where, *dot(where), self.source(path)]))
         parts += self.text(doc, dotted(path), {})
         if public:
             entries = [self.entry(one, path, names) for one in public]
@@ -49,17 +54,11 @@ class Writer:
     ) -> nodes.definition_list_item:
         """Show a function, or a class with its methods."""
         full = f"{dotted(path)}.{one.name}"
-        term = nodes.term("", "", signature(one), ids=[full])
-        term += element(
-            "a", text="#", class_="headerlink", href=f"#{full}",
-            title=f"Link to {one.name}",
-        )  # fmt: skip
+        term = nodes.term("", "", signature(one, full), ids=[full])
         meaning = nodes.definition("", *self.text(one.doc, full, names))
         if one.kind != "method":
-            links = self.taught(self.places.get(full, []))
-            if links:
-                links.append(nodes.Text(" · "))
-            meaning += line([*links, self.source(path, one.line)])
+            where = self.taught(self.places.get(full, []))
+            meaning += line(where or [self.source(path, one.line)])
         if one.methods:
             entries = [self.entry(m, path, names) for m in one.methods]
             meaning += nodes.definition_list("", *entries, classes=["api"])
@@ -73,10 +72,10 @@ class Writer:
         for node in found:
             for name in list(node.findall(nodes.literal)):
                 target = names.get(name.astext())
+                code: nodes.Node = element("code", text=name.astext())
                 if target and target != where:
-                    link = nodes.reference("", "", refid=target)
-                    name.replace_self(link)
-                    link += name
+                    code = element("a", code, href=f"#{target}")
+                name.replace_self(code)
         return found
 
     def taught(self, pages: Places) -> list[nodes.Node]:
@@ -88,17 +87,23 @@ class Writer:
             title = self.app.env.titles[page].astext()
             parts += [
                 nodes.Text(", " if parts else "Taught in "),
-                nodes.reference("", title, refuri=uri, internal=True),
+                element("a", text=title, href=uri),
             ]
         return parts
 
-    def source(self, path: Path, number: int) -> nodes.Node:
-        """Lead to a line of a file in the repository."""
-        words = f"{path.name}, line {number}"
+    def source(self, path: Path, number: int = 0) -> nodes.Node:
+        """Lead to a file in the repository, or to a line of it."""
+        words = f"{path.name}, line {number}" if number else path.name
         url = address(self.app, path)
         if not url:
             return nodes.Text(words)
-        return nodes.reference("", words, refuri=f"{url}#L{number}")
+        at = f"#L{number}" if number else ""
+        return element("a", text=words, href=url + at)
+
+
+def dot(before: list[nodes.Node]) -> list[nodes.Node]:
+    """Part links, if there are any before."""
+    return [nodes.Text(" · ")] if before else []
 
 
 def line(links: list[nodes.Node]) -> nodes.paragraph:
@@ -106,11 +111,18 @@ def line(links: list[nodes.Node]) -> nodes.paragraph:
     return nodes.paragraph("", "", *links, classes=["api-links"])
 
 
-def signature(one: Public) -> tag:
-    """Make the line that shows how a function is called."""
+def signature(one: Public, full: str) -> tag:
+    """Make the line that shows how a function is called; its name leads here.
+
+    Methods, which stand below their class, have no such link.
+    """
     leaf = one.name.rpartition(".")[2]
     shown = element("code", class_="sig")
     if one.label:
-        shown += element("span", text=f"{one.label} ", class_="sig-label")
-    shown += [element("b", text=leaf), nodes.Text(one.signature)]
+        shown += element("i", text=one.label)
+        shown += nodes.Text(" ")
+    name = element("a", text=leaf, href=f"#{full}")
+    if one.kind == "method":
+        name = element("b", text=leaf)
+    shown += [name, nodes.Text(one.signature)]
     return shown

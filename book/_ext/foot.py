@@ -83,6 +83,8 @@ def table(app: Sphinx, docname: str) -> nodes.table:
     """Page, date, seconds and machine of each execution, as a table."""
     rows = []
     for name, page in app.fresh.pages.items():  # type: ignore[attr-defined]
+        if page.executed is None:  # execution is off
+            continue
         title = app.env.titles[name].astext()
         address = app.builder.get_relative_uri(docname, name)
         link = nodes.reference("", title, refuri=address, internal=True)

@@ -1,6 +1,7 @@
 """What search engines and other sites show of a page: title, lines, address.
 
-Also `robots.txt` and `sitemap.xml`, once a build is finished.
+Also `robots.txt` and `sitemap.xml`, once a build is finished, and the page at
+the root of the site, which leads to the first page of the book.
 """
 
 from __future__ import annotations
@@ -13,9 +14,24 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from policy import meta
+
 LONGEST = 155  # characters that search engines show
 SHORTEST = 40  # a paragraph with less says nothing alone
 PICTURE = "_static/page.webp"
+ROOT = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+{policy}
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="0; url={page}">
+<title>{title}</title>
+</head>
+<body><p><a href="{page}">{title}</a></p></body>
+</html>
+"""
 
 
 def describe(
@@ -93,8 +109,27 @@ def list_pages(app: Sphinx, error: Exception | None) -> None:
     )
 
 
+def lead_inside(app: Sphinx, error: Exception | None) -> None:
+    """Write the page at the root, where the book's first page is another one.
+
+    The table of contents brings one, without policy, language and title.
+    """
+    first = app.config.root_doc
+    if error or app.builder.format != "html" or first == "index":
+        return
+    text = ROOT.format(
+        policy=meta(),
+        page=escape(app.builder.get_target_uri(first)),
+        title=escape(app.config.html_title or app.config.project),
+    )
+    path = Path(app.outdir) / "index.html"
+    if not path.exists() or path.read_text(encoding="utf8") != text:
+        path.write_text(text, encoding="utf8")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("html-page-context", describe)
     app.connect("build-finished", list_pages)
+    app.connect("build-finished", lead_inside)
     return {"version": "1", "parallel_read_safe": True}

@@ -5,55 +5,35 @@ the page's ``kernelspec`` metadata, which jupyter-cache hashes, so the stock
 cache finds outputs only while everything that they depend on is unchanged.
 Executing beforehand gives an order, progress on the terminal, one page at a
 time (they measure), and a cache that keeps every page that finished.
+With ``execute_notebooks: off`` nothing is executed: pages show what the cache
+has of them as they are now, or no outputs.
 """
 
 from __future__ import annotations
 
 import gc
-import json
+import glob
 import re
-import sys
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import nbformat
-import zmq
 from filelock import FileLock, Timeout
-from myst_nb.core.read import MystMetadataParsingError, create_nb_reader
-from nbclient import NotebookClient
-from nbclient.exceptions import (
-    CellExecutionError,
-    CellTimeoutError,
-    DeadKernelError,
-)
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
 from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.errors import ExtensionError
-from traitlets.config import Config
 
-from fingerprint import (
-    Reader,
-    UnknownDependency,
-    digest,
-    installed,
-    text_of,
-)
+from fingerprint import Reader, UnknownDependency, digest
 from kept import code_cells, entries, open_cache, recall, say, store
-from parallel_ai.toolbox import machine
-from parallel_ai.toolbox.memory import ChildrenPeak
 from parallel_ai.toolbox.stopwatch import readable_bytes
+from reading import extensions, read_notebooks
+from running import CellFailure, execute
 
 LOCK_SECONDS = 3600
-SHOWN_SECONDS = 0.5
 GARBAGE = (200_000, 10, 10)  # new objects, and rounds, before a collection
-SOCKET_PATH = 80
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
 KERNELSPEC = re.compile(r"^kernelspec:\n +name: (\S+)$", re.MULTILINE)
 SETTINGS = (
     "nb_execution_allow_errors",
@@ -61,11 +41,6 @@ SETTINGS = (
     "nb_execution_timeout",
 )
 TAGS = {"raises-exception", "skip-execution"}  # those that change what runs
-EXECUTION_ERRORS = (CellExecutionError, CellTimeoutError, DeadKernelError)
-
-
-class CellFailure(Exception):
-    """A cell that raised, ran out of time or killed its kernel."""
 
 
 @dataclass
@@ -93,6 +68,7 @@ class Book:
     """What the extension knows during one build."""
 
     lock: FileLock
+    cache: Any = None
     started: float = field(default_factory=time.monotonic)
     pages: dict[str, Page] = field(default_factory=dict)
     ran: dict[str, float] = field(default_factory=dict)
@@ -118,11 +94,11 @@ def lock_build(app: Sphinx, config: Any) -> None:
 
 
 def execute_stale(app: Sphinx) -> None:
-    """Bring the cache up to date with every page of the table of contents."""
+    """Bring the cache up to date with the book, unless execution is off."""
     settings = {name: app.config[name] for name in SETTINGS}
     reader = Reader(app.config.fresh_package, settings)
     book: Book = app.fresh  # type: ignore[attr-defined]
-    cache = open_cache(app)
+    book.cache = cache = open_cache(app)
     records = entries(cache)
     for docname, notebook in read_notebooks(app).items():
         page = read_page(app, reader, docname, notebook)
@@ -130,18 +106,8 @@ def execute_stale(app: Sphinx) -> None:
             recall(cache, page, records)
             book.pages[docname] = page
     stale = [page for page in book.pages.values() if page.executed is None]
-    failures = []
-    for number, page in enumerate(stale, 1):
-        label = f"[{number}/{len(stale)}] {page.docname}"
-        try:
-            page.executed = execute(app, page, label)
-        except CellFailure as failure:
-            failures.append(str(failure))
-            continue
-        store(cache, page)
-        book.ran[page.docname] = page.executed["seconds"]
-        taken = readable_bytes(page.executed["memory"])
-        say(f"{label}: {page.executed['seconds']:.1f} s, {taken} at most")
+    off = app.config.nb_execution_mode == "off"
+    failures = leave(app, stale) if off else execute_all(app, stale)
     report = Path(app.outdir).parent / "failures.txt"
     report.write_text("\n".join(failures), encoding="utf8")
     if failures:
@@ -151,67 +117,40 @@ def execute_stale(app: Sphinx) -> None:
         )
 
 
-def docnames(app: Sphinx) -> list[str]:
-    """Pages in the order of the table of contents."""
-    suffix = re.compile(r"\.md$")
-    names = [suffix.sub("", name) for name in app.config.external_site_map]
-    return [
-        name for name in names if (Path(app.srcdir) / f"{name}.md").exists()
-    ]
-
-
-def read_notebooks(app: Any) -> dict[str, NotebookNode]:
-    """Read the pages that may hold cells, in order.
-
-    Parsing Markdown takes a third of a build that executes nothing, so what
-    was read stays in a file: of a page whose text, and the book's settings,
-    are as they were, the notebook is taken from there.
-    """
-    memory = Path(app.outdir).parent / "read.json"
-    before = remembered(memory)
-    settings = [extensions(), text_of(Path(app.confdir) / "_config.yml")]
-    settings += [installed(name)[0] for name in ("myst-nb", "myst-parser")]
-    now = {}
-    for docname in docnames(app):
-        path = Path(app.srcdir) / f"{docname}.md"
-        text = path.read_text(encoding="utf8")
-        key = digest([text, settings])
-        if before.get(docname, {}).get("key") == key:
-            now[docname] = before[docname]
-            continue
-        parser = create_nb_reader(
-            str(path), app.env.myst_config, app.env.mystnb_config, text
-        )
+def execute_all(app: Any, pages: list[Page]) -> list[str]:
+    """Execute pages one after the other; returns what went wrong."""
+    failures = []
+    for number, page in enumerate(pages, 1):
+        label = f"[{number}/{len(pages)}] {page.docname}"
         try:
-            read = parser and parser.read(text)
-        except MystMetadataParsingError as error:
-            raise ExtensionError(f"{path}: {error}") from None
-        now[docname] = {"key": key, "read": read, "sum": digest([key, read])}
-    if now != before:
-        part = memory.with_suffix(".part")
-        part.write_text(json.dumps(now), encoding="utf8")
-        part.replace(memory)
-    return {
-        docname: nbformat.from_dict(one["read"])
-        for docname, one in now.items()
-        if one["read"]
-    }
+            page.executed = execute(app, page, label)
+        except CellFailure as failure:
+            failures.append(str(failure))
+            continue
+        store(app.fresh.cache, page)
+        app.fresh.ran[page.docname] = page.executed["seconds"]
+        taken = readable_bytes(page.executed["memory"])
+        say(f"{label}: {page.executed['seconds']:.1f} s, {taken} at most")
+    return failures
 
 
-def remembered(memory: Path) -> dict[str, dict[str, Any]]:
-    """Take from a file what was read, without what was damaged since."""
-    try:
-        pages = json.loads(memory.read_text(encoding="utf8"))
-        return {
-            docname: one
-            for docname, one in pages.items()
-            if one.get("sum") == digest([one["key"], one["read"]])
-        }
-    except FileNotFoundError:
-        return {}
-    except (AttributeError, LookupError, OSError, TypeError, ValueError):
-        say(f"{memory} is damaged: all pages are read again")
-        return {}
+def leave(app: Any, pages: list[Page]) -> list[str]:
+    """Show pages without outputs; all others are shown with what is cached.
+
+    MyST-NB shows no outputs at all where execution is off, and executes what
+    the cache does not have where it is not. So it is told to use the cache,
+    and from which pages to keep its hands.
+    """
+    config = app.env.mystnb_config
+    apart = [glob.escape(app.env.doc2path(page.docname)) for page in pages]
+    app.env.mystnb_config = config.copy(
+        execution_mode="cache",
+        execution_excludepatterns=[*config.execution_excludepatterns, *apart],
+    )
+    if pages:
+        names = ", ".join(page.docname for page in pages)
+        say(f"Execution is off. Shown without outputs: {names}")
+    return []
 
 
 def read_page(
@@ -237,126 +176,6 @@ def read_page(
         page.fingerprint
     )
     return page
-
-
-def execute(app: Sphinx, page: Page, label: str) -> dict[str, Any]:
-    """Run a page's cells in a fresh kernel; returns the provenance."""
-    start = time.perf_counter()
-    progress = Progress(label, page)
-    with TemporaryDirectory() as folder:
-        client = NotebookClient(
-            page.notebook,
-            config=kernel_settings(folder),
-            kernel_name=page.notebook.metadata.kernelspec.get(
-                "name", "python3"
-            ),
-            timeout=app.config.nb_execution_timeout,
-            allow_errors=app.config.nb_execution_allow_errors,
-            resources={
-                "metadata": {"path": working_folder(app, page, folder)}
-            },
-            record_timing=False,  # part of the cache's key, were it there
-            on_cell_start=progress.start,
-            on_cell_executed=progress.executed,
-        )
-        witness = nbformat.v4.new_code_cell(LOADED % app.config.fresh_package)
-        page.notebook.cells.append(witness)
-        try:
-            with ChildrenPeak() as memory:
-                client.execute()
-        except EXECUTION_ERRORS as error:
-            raise CellFailure(progress.describe(error)) from error
-        finally:
-            page.notebook.cells.remove(witness)
-    check_loaded(page, json.loads(witness.outputs[0].text))
-    return {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.perf_counter() - start, 1),
-        "memory": memory.bytes,
-        "machine": machine.describe(),
-        "versions": {
-            name: installed(name)[0] for name in page.inputs["imports"]
-        },
-    }
-
-
-def kernel_settings(folder: str) -> Config:
-    """Kernels talk through sockets in a private folder, not through open ports."""
-    ipc = zmq.has("ipc") and len(folder) < SOCKET_PATH
-    manager = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
-    return Config({"KernelManager": manager if ipc else {}})
-
-
-def working_folder(app: Sphinx, page: Page, folder: str) -> str:
-    """Where the kernel runs: an empty folder, unless the settings say otherwise."""
-    if not app.config.nb_execution_in_temp:
-        return str((Path(app.srcdir) / page.docname).parent)
-    path = Path(folder) / "work"
-    path.mkdir()
-    return str(path)
-
-
-# Executed after a page's last cell: the modules that were really imported.
-LOADED = """
-import json, sys
-print(json.dumps(sorted(n for n in sys.modules if (n + ".").startswith("%s."))))
-"""
-
-
-def check_loaded(page: Page, loaded: list[str]) -> None:
-    """Refuse a page that imported a module which its fingerprint does not cover."""
-    missed = sorted(set(loaded) - set(page.inputs["modules"]))
-    if missed:
-        raise CellFailure(
-            f"{page.docname}: imports {', '.join(missed)} in a way that reading the"
-            " source does not show: name it under `depends:` in the front matter"
-        )
-
-
-class Progress:
-    """Tells page, cell and seconds while a page executes."""
-
-    def __init__(self, label: str, page: Page) -> None:
-        self.label, self.page = label, page
-        cells = [
-            i
-            for i, c in enumerate(page.notebook.cells)
-            if c.cell_type == "code"
-        ]
-        self.number = {index: n for n, index in enumerate(cells, 1)}
-        self.at = 0
-
-    def start(self, cell: NotebookNode, cell_index: int) -> None:
-        """Note the cell that begins, and show it on a terminal."""
-        self.at = cell_index
-        self.began = time.perf_counter()
-        if sys.stdout.isatty() and cell_index in self.number:
-            print(f"\r{self.where()} …\033[K", end="", flush=True)
-
-    def executed(self, cell: NotebookNode, cell_index: int, **_: Any) -> None:
-        """Say how long the cell took, unless that was a moment."""
-        seconds = time.perf_counter() - self.began
-        if sys.stdout.isatty():
-            print("\r\033[K", end="", flush=True)
-        if seconds >= SHOWN_SECONDS and cell_index in self.number:
-            say(f"{self.where()}: {seconds:.1f} s")
-
-    def where(self) -> str:
-        """Page and cell."""
-        return (
-            f"{self.label}: cell {self.number[self.at]} of {len(self.number)}"
-        )
-
-    def describe(self, error: Exception) -> str:
-        """Chapter, cell and error, with the end of the traceback."""
-        cell = self.page.notebook.cells[self.at]
-        place = f"{self.page.docname}, cell {self.number.get(self.at, '?')}"
-        if not isinstance(error, CellExecutionError):
-            first = cell.source.strip().partition("\n")[0]
-            return f"{place} ({first}): {type(error).__name__}: {error}"
-        output = next(o for o in cell.outputs if o.output_type == "error")
-        trace = ANSI.sub("", "\n".join(output.traceback))
-        return f"{place}: {output.ename}: {output.evalue}\n{trace}"
 
 
 def changed_outputs(
@@ -413,10 +232,11 @@ def summarise(app: Sphinx, error: Exception | None) -> None:
         return
     if error is None:
         ran = book.ran
+        shown = [page for page in book.pages.values() if page.executed]
         slowest = max(ran, key=ran.__getitem__, default=None)
         line = (
             f"{len(app.env.found_docs)} pages, {len(ran)} executed,"
-            f" {len(book.pages) - len(ran)} from cache,"
+            f" {len(shown) - len(ran)} from cache,"
             f" {time.monotonic() - book.started:.1f} s"
             + (
                 f", slowest {slowest} ({ran[slowest]:.1f} s)"
@@ -428,12 +248,6 @@ def summarise(app: Sphinx, error: Exception | None) -> None:
             line + "\n", encoding="utf8"
         )
     book.lock.release()
-
-
-def extensions() -> str:
-    """Digest of our extensions: an edit of one renders every page again."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
-    return digest([[path.name, text_of(path)] for path in files])
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

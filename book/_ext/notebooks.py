@@ -37,9 +37,11 @@ GITHUB = re.compile(r"https://github\.com/([^/]+)/([^/]+)")
 MARK = "\ue000"  # stands for a cell between two parts of Markdown
 EDGES = re.compile(r"\A([> ]*\n)+|(\n[> ]*)+\Z")  # empty lines of a quotation
 MARKED = re.compile(f"^[> ]*{MARK}(\\d+){MARK}\\s*$", re.MULTILINE)
+MEASURED = """\
+Numbers in the text were measured on {cpu}, {cpus} CPUs, {when}; yours appear
+below the cells."""
 INTRODUCTION = """\
-This notebook is [a page]({page}) of *Parallel Python for AI*. Numbers in the
-text were measured on {cpu}, {cpus} CPUs, {when}; yours appear below the cells.
+This notebook is [a page]({page}) of *Parallel Python for AI*. {measured}
 Run the next cell first: where the book's package is missing, it is installed
 into the folder `{folder}`. What you change in its files takes effect at once."""
 SETUP = """\
@@ -293,11 +295,9 @@ def make_notebook(
         "branch": BRANCH,
         "folder": FOLDER,
         "extras": extras(page),
-        "cpu": page.executed["machine"]["cpu"],
-        "cpus": page.executed["machine"]["cpus"],
-        "when": page.executed["when"][:10],
+        "measured": measured(page.executed),
     }
-    introduction = INTRODUCTION.format(**values).replace("\n", " ")
+    introduction = " ".join(INTRODUCTION.format(**values).split())
     cells[:0] = [
         new_markdown_cell(introduction),
         new_code_cell(SETUP.format(**values)),
@@ -309,6 +309,16 @@ def make_notebook(
         "language_info": {"name": "python"},
     }
     return new_notebook(cells=cells, metadata=metadata)
+
+
+def measured(executed: dict[str, Any] | None) -> str:
+    """Say where the numbers are from; nothing, if execution was off."""
+    if executed is None:
+        return ""
+    computer = executed["machine"]
+    return MEASURED.format(
+        cpu=computer["cpu"], cpus=computer["cpus"], when=executed["when"][:10]
+    )
 
 
 def write_notebook(app: Any, doctree: nodes.document, docname: str) -> None:

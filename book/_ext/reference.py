@@ -29,6 +29,7 @@ from docstrings import Public, read
 from entries import Places, Writer
 from fingerprint import digest
 from listing import PACKAGE, dotted, files, root
+from tags import element
 
 
 class contents(nodes.General, nodes.Element):
@@ -84,7 +85,9 @@ class Reference(SphinxDirective):
 
 def section(title: str, name: str) -> nodes.section:
     """Make a section headed by the name of a module."""
-    head = nodes.title("", "", nodes.literal("", title))
+    head = nodes.title(
+        "", "", element("code", text=title)
+    )  # bare: see entries
     identity = name.replace(".", "-").replace("_", "-")
     return nodes.section("", head, ids=[identity], names=[name])
 

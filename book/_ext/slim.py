@@ -63,7 +63,7 @@ NEEDED = {
     "clipboard.min.js": '<div class="highlight',
     "copybutton.js": '<div class="highlight',
     "design-tabs.js": "sd-tab-set",
-    "quiz.js": 'class="quiz"',
+    "quiz.js": 'class="(quiz"|routes )',  # and the map, which shows progress
     "togglebutton.js": "toggle|dropdown",
 }
 SETTINGS = {"toggle": NEEDED["togglebutton.js"]}

@@ -1,4 +1,5 @@
-// Tells why an answer is right or wrong; the answers stand in the page.
+// Tells why an answer is right or wrong; the answers stand in the page. What was
+// answered right is kept in this browser and goes nowhere else.
 "use strict";
 
 /** What a text may mean: in 1,500 the comma may part thousands or decimals. */
@@ -72,9 +73,74 @@ function say(form) {
       verdict.append(why.cloneNode(true));
 }
 
+/** A page by its way from the root of the book, so that a copy has its own. */
+function nameOf(address) {
+  const { content_root: up } = document.documentElement.dataset;
+  const root = new URL(up ?? "./", location).href;
+  return new URL(address, location).href.split(/[?#]/)[0].slice(root.length);
+}
+
+const KEY = "parallel-ai-quiz"; // a table: page: right answers, of how many
+
+function kept() {
+  try {
+    return JSON.parse(localStorage.getItem(KEY)) ?? {};
+  } catch {
+    return {}; // not allowed here, or written by something else
+  }
+}
+
+function keep(page, right, of) {
+  const { [page]: _, ...others } = kept();
+  const all = right.length ? { ...others, [page]: { right, of } } : others;
+  try {
+    localStorage.setItem(KEY, JSON.stringify(all));
+  } catch {
+    // Then it is forgotten when the page is left.
+  }
+}
+
+const page = nameOf("");
+const forms = [...document.querySelectorAll(".quiz .question")];
+/** A question by its words: after an edit it is another one. */
+const asked = (form) => words(form.querySelector("legend").textContent);
+
+/** Mark what was answered right, and say how much that is. */
+function show() {
+  const right = kept()[page]?.right ?? [];
+  const done = forms.filter((form) => right.includes(asked(form)));
+  for (const form of forms) form.classList.toggle("done", done.includes(form));
+  document.querySelector(".quiz-kept")?.remove();
+  if (!done.length) return;
+  const line = document.createElement("p");
+  line.className = "quiz-kept";
+  const button = document.createElement("button");
+  button.textContent = "Forget";
+  button.addEventListener("click", () => {
+    keep(page, []);
+    show();
+  });
+  line.append(
+    `${done.length} of ${forms.length} answered right, which only this browser knows. `,
+    button,
+  );
+  [...document.querySelectorAll(".quiz")].at(-1).append(line);
+}
+
 document.addEventListener("submit", (event) => {
   const form = event.target.closest(".quiz .question");
   if (!form) return;
   event.preventDefault();
   say(form);
+  if (!form.querySelector(".verdict.right")) return;
+  const right = forms.map(asked).filter((one) =>
+    one === asked(form) || kept()[page]?.right?.includes(one));
+  keep(page, right, forms.length);
+  show();
 });
+
+show();
+for (const link of document.querySelectorAll(".route a")) {
+  const { right, of } = kept()[nameOf(link.href)] ?? {};
+  if (right) link.dataset.answered = right.length < of ? `${right.length}/${of}` : "✓";
+}

@@ -125,7 +125,8 @@ TINY = """
 ```
 
 ```{coding} double
-Think of *addition*.
+Think of *addition*. `n + n` is 2.5 times too
+short. Why?
 ```
 
 ```{coding} double
@@ -437,8 +438,14 @@ def test_coding_shows_starter_check_hint_and_solution(page):
     assert "return n * 2**times" in solution
     folds = box.select("details")
     titles = [fold.summary.get_text() for fold in folds]
-    assert titles == ["Hint", "Solution"]
+    steps = [f"Hint {n} of 3" for n in (1, 2, 3)]
+    assert titles == [*steps, "Solution"]
+    said = [" ".join(fold.p.get_text().split()) for fold in folds[:3]]
+    assert said == [
+        "Think of addition.", "n + n is 2.5 times too short.", "Why?",
+    ]  # fmt: skip
     assert folds[0].em.get_text() == "addition"
+    assert folds[1].code.get_text() == "n + n"
     assert not any(fold.has_attr("open") for fold in folds)
     assert [f.summary.get_text() for f in plain.select("details")] == [
         "Solution"

@@ -65,6 +65,7 @@ CODE = {
     "library": "import filelock; print(filelock.__name__)",
     "plain": "print('nothing of ours')",
 }
+OFF = "execute_notebooks: off"
 FRONT = {"command": "depends: [tiny.script, native.c]"}
 
 
@@ -376,6 +377,39 @@ def test_damaged_cache_is_noticed_and_made_again(book, damage):
     assert executed == expected, said
     assert not book.failed
     assert "forged" not in book.html("plain")
+
+
+def test_off_executes_nothing_and_shows_what_the_cache_has(book):
+    book.replace("_config.yml", "execute_notebooks: cache", OFF)
+    book.replace("code/tiny/base.py", "base-1", "base-2")
+    executed, said = book.build()
+    assert (executed, book.failed) == ([], False), said
+    assert "off. Shown without outputs: through\n" in said
+    for name, output in (("through", "base-"), ("command", "script-")):
+        cached = name == "command"
+        assert (output in book.html(name)) == cached
+        assert ("The cells of this page ran" in book.html(name)) == cached
+        assert (f'href="{name}.html"' in executions(book)) == cached
+    summary = (book.root / "_build/summary.txt").read_text()
+    assert summary.startswith("6 pages, 0 executed, 4 from cache, ")
+    book.replace("_config.yml", OFF, "execute_notebooks: cache")
+    executed, said = book.build()
+    assert (executed, book.failed) == (["through"], False), said
+    assert "base-2" in book.html("through")
+
+
+def executions(book: SmallBook) -> str:
+    """What the index says of executions."""
+    return re.search("<tbody.*?</tbody>", book.html("index"), re.DOTALL)[0]
+
+
+def test_off_without_a_cache_shows_every_page_without_outputs(book):
+    book.replace("_config.yml", "execute_notebooks: cache", OFF)
+    shutil.rmtree(book.root / "_build")
+    executed, said = book.build()
+    assert (executed, book.failed) == ([], False), said
+    assert f"without outputs: {', '.join(CODE)}\n" in said
+    assert "script-" not in book.html("command")
 
 
 def test_what_was_read_is_read_again_when_it_is_damaged(book):

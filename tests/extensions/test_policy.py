@@ -2,14 +2,18 @@
 
 import base64
 import hashlib
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, Page, expect
 
 ROOT = Path(__file__).parents[2]
+EXTENSIONS = str(ROOT / "book" / "_ext")
 HELLO = 'document.body.dataset.hello = "1 < 2";'
 CALL = "document.body.dataset.called = this.name"
 CONF = f"""
@@ -196,6 +200,48 @@ def test_a_changed_page_has_the_policy_of_what_it_has_now(book):
     book.write("plain.md", PLAIN)
     book.build()
     assert rules(book, "plain") == before
+
+
+@pytest.fixture
+def rooted(tmp_path, monkeypatch):
+    """A finished build of a book that begins at ``book/index``."""
+    monkeypatch.syspath_prepend(EXTENSIONS)
+    found = importlib.import_module("found")
+    builder = SimpleNamespace(format="html", get_target_uri="{}.html".format)
+    config = SimpleNamespace(
+        root_doc="book/index", html_title="", project="A <book>"
+    )
+    app = SimpleNamespace(builder=builder, config=config, outdir=tmp_path)
+    return found.lead_inside, app, tmp_path / "index.html"
+
+
+def test_the_page_at_the_root_has_the_policy_too(rooted, browser):
+    lead, app, path = rooted
+    path.write_text("<p>of another extension", "utf8")
+    lead(app, None)
+    tree = BeautifulSoup(path.read_text("utf8"), "html.parser")
+    policy = tree.select_one("meta[http-equiv=Content-Security-Policy]")
+    assert policy["content"].startswith(
+        "default-src 'self'; script-src 'self';"
+    )
+    assert tree.html["lang"] == "en"
+    assert tree.title.string == tree.a.string == "A <book>"
+    assert tree.a["href"] == "book/index.html"
+    (path.parent / "book").mkdir()
+    (path.parent / "book/index.html").write_text("<h1>First", "utf8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    expect(page.get_by_role("heading", name="First")).to_be_visible()
+    page.close()
+
+
+def test_the_page_at_the_root_is_left_alone_where_it_is_the_first(rooted):
+    lead, app, path = rooted
+    app.config.root_doc = "index"
+    lead(app, None)
+    app.config.root_doc = "book/index"
+    lead(app, ValueError("the build failed"))
+    assert not path.exists()
 
 
 # -------------------------------------------- in a browser, served and opened

@@ -143,6 +143,8 @@ PAGES = {
     "book/made": "# Made\n\n```{extensions}\n```\n",
 }
 NAME = "parallel_ai.part.sums"
+SOURCE = f"{REPOSITORY}/blob/main/code/parallel_ai/part/sums/__init__.py"
+LIGHT = 350  # bytes of markup
 
 
 def write(book, name: str, text: str) -> None:
@@ -237,25 +239,58 @@ def test_modules_are_sections_with_their_text(made):
     assert "python -m parallel_ai.part.sums" in text
 
 
-def test_entries_lead_to_where_they_are_taught_and_to_the_source(made):
+def links(tag: Tag) -> list[str]:
+    return [a["href"] for a in tag.select_one(".api-links").select("a")]
+
+
+def line_of(text: str) -> int:
+    return SUMS.splitlines().index(text) + 1
+
+
+def test_entries_lead_to_where_they_are_taught(made):
     """The own chapter first; a listing within a fold by its exercise."""
-    _, text = entry(made, "total")
-    links = [a["href"] for a in text.select_one(".api-links").select("a")]
-    line = SUMS.splitlines().index(
-        "def total(values: list[float], *, start: float = 0.0) -> float:"
-    )
-    path = "code/parallel_ai/part/sums/__init__.py"
-    assert links == [
+    assert links(entry(made, "total")[1]) == [
         "part/sums.html#listing-total",
         "part/alone.html#listing-total",
-        f"{REPOSITORY}/blob/main/{path}#L{line + 1}",
     ]
     page = made.html("book/part/sums")
     assert "listing" in page.find(id="listing-total")["class"]
     assert page.find(id="listing-Own").pre.get_text().startswith("def total")
     assert "coding" in page.find(id="listing-double")["class"]
+
+
+def test_what_no_page_shows_leads_to_its_line(made):
     _, text = entry(made, "mean")
+    line = line_of("def mean(*values: float, **options: int) -> float:")
+    assert links(text) == [f"{SOURCE}#L{line}"]
     assert "Taught in" not in text.get_text()
+
+
+def test_modules_lead_to_their_chapter_and_their_file(made):
+    sections = made.html("book/list").select("section section")
+    assert links(sections[1]) == ["part/sums.html", SOURCE]
+    assert links(sections[2]) == [SOURCE.replace("__init__", "more")]
+
+
+def test_a_name_is_its_own_link(made):
+    page = made.html("book/list")
+    names = page.select(".sig > a")
+    heads = page.select("dl.api > dt")
+    methods = page.select("dl.api dl.api > dt")
+    assert len(names) == len(heads) - len(methods)
+    for name in names:
+        head = page.find(id=name["href"].removeprefix("#"))
+        assert head.name == "dt"
+        assert name in head.select("a")
+
+
+def test_entries_are_light(made):
+    """A part has hundreds: what an entry adds to its words is limited."""
+    page = made.html("book/list")
+    entries = page.select_one("dl.api")
+    bare = len(" ".join(entries.get_text().split()))
+    per_entry = (len(str(entries)) - bare) / len(entries.select(".sig"))
+    assert per_entry < LIGHT
 
 
 def test_every_listing_leads_to_its_entry(made):

@@ -1,9 +1,6 @@
-"""The pages as one archive, served compressed, and what Lighthouse says."""
+"""The pages as one archive, and served compressed."""
 
 import gzip
-import json
-import stat
-import sys
 import urllib.request
 import zipfile
 
@@ -15,8 +12,6 @@ from parallel_ai.toolbox.pages import (
     main,
     page_names,
     served,
-    shortcomings,
-    summary,
 )
 
 FILES = {
@@ -30,37 +25,6 @@ FILES = {
     "_static/scripts/fontawesome.js": "f",
     "_images/a.webp": "picture",
 }
-REPORT = {
-    "categories": {
-        "performance": {"score": 0.99},
-        "seo": {
-            "score": 0.5,
-            "auditRefs": [
-                {"id": "described", "weight": 1},
-                {"id": "titled", "weight": 1},
-                {"id": "not-for-this-page", "weight": 1},
-                {"id": "hint", "weight": 0},
-            ],
-        },
-    },
-    "audits": {
-        "described": {"title": "No description", "score": 0},
-        "titled": {"title": "A title", "score": 1},
-        "not-for-this-page": {"title": "?", "score": None},
-        "hint": {"title": "A hint", "score": 0},
-        "largest-contentful-paint": {"numericValue": 1234.0},
-        "total-blocking-time": {"numericValue": 5.0},
-        "cumulative-layout-shift": {"numericValue": 0.25},
-        "network-requests": {
-            "details": {"items": [{"transferSize": 1024}, {"url": "data:"}]}
-        },
-    },
-}
-NPX = """#!{python}
-import json, os, sys
-open({log!r}, "a").write(" ".join(sys.argv[1:]) + os.environ["CHROME_PATH"])
-print({answer!r})
-"""
 
 
 @pytest.fixture
@@ -121,63 +85,6 @@ def test_pages_are_those_that_readers_see(folder):
     names = page_names(folder)
     assert names == ["book/a.html", "book/b.html", "search.html"]
     assert page_names(folder, ["search", "/b"]) == names[1:]
-
-
-def test_a_report_in_short():
-    assert summary(REPORT) == {
-        "performance": 99,
-        "seo": 50,
-        "paint": 1.234,
-        "blocked": 5,
-        "shift": 0.25,
-        "KiB": 1,
-    }
-    assert shortcomings(REPORT) == ["No description"]
-
-
-def install(folder, monkeypatch, answer: str) -> None:
-    """Put programs in the way that only note what they are asked."""
-    programs = folder.parent / "bin"
-    programs.mkdir()
-    log = str(folder.parent / "asked")
-    for name in ("npx", "chromium"):
-        path = programs / name
-        path.write_text(
-            NPX.format(python=sys.executable, log=log, answer=answer)
-        )
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", str(programs))
-
-
-def test_lighthouse_judges_each_page(folder, monkeypatch, capsys):
-    install(folder, monkeypatch, json.dumps(REPORT))
-    assert main(["lighthouse", "book/", "--folder", str(folder)]) == 0
-    said = capsys.readouterr().out
-    assert "book/a.html" in said
-    assert "1.23 s" in said
-    assert "    No description" in said
-    assert "2 pages, median 1 KiB, largest 1 KiB" in said
-    asked = (folder.parent / "asked").read_text()
-    assert "book/b.html --quiet --output=json" in asked
-    assert asked.endswith("chromium")
-    found = json.loads((folder.parent / "lighthouse.json").read_text())
-    assert set(found) == {"book/a.html", "book/b.html"}
-
-
-def test_lighthouse_without_a_report_says_so(folder, monkeypatch):
-    install(folder, monkeypatch, "no")
-    with pytest.raises(RuntimeError, match="no report on http"):
-        main(["lighthouse", "--plain", "search", "--folder", str(folder)])
-
-
-@pytest.mark.parametrize("there", [[], ["npx"], ["chromium"]])
-def test_lighthouse_says_what_it_lacks(folder, monkeypatch, capsys, there):
-    install(folder, monkeypatch, "")
-    for name in {"npx", "chromium"} - set(there):
-        (folder.parent / "bin" / name).unlink()
-    assert main(["lighthouse", "--folder", str(folder)]) == 0
-    lacks = "Chromium" if "npx" in there else "npx"
-    assert f"Lighthouse needs {lacks}" in capsys.readouterr().out
 
 
 def test_main_packs(folder, capsys):

@@ -32,7 +32,8 @@ FRAME = """<!doctype html><html lang="en" data-theme="light"><head>
 <script defer src="{up}_static/frame.js"></script></head><body>
 <article class="bd-article"><h1>{title}<a class="headerlink">#</a></h1>
 {body}</article></body></html>"""
-INDEX = '<p>Begin with <a href="one/threads.html#two">threads</a>.</p>'
+INDEX = """<p>Begin with <a href="one/threads.html#two">threads</a>, or
+<a href="one/threads.html#al%C3%B6ne">later</a>.</p>"""
 THREADS = """<h2 id="one">First part</h2><p>To the <a href="#two">second</a>.</p>
 <details><summary>Answer</summary><p>Folded away.</p></details>
 <button class="copybtn">Copy</button>
@@ -40,7 +41,8 @@ THREADS = """<h2 id="one">First part</h2><p>To the <a href="#two">second</a>.</p
 <p style="height: 500mm">High.</p><img alt="" loading="lazy" src="../../dot.svg">
 <h2 id="two">Second part</h2>
 <div class="listing"><div class="highlight"><pre>def mean_serial(values):
-    return sum(values) / len(values)</pre></div></div>"""
+    return sum(values) / len(values)</pre></div></div>
+<p id="alöne">No link of this page leads here.</p>"""
 DOT = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="20">'
     '<text y="15">Drawn</text></svg>'
@@ -134,18 +136,74 @@ def test_what_is_of_no_use_on_paper_is_left_out(book):
     assert "Only online." not in said
 
 
+def test_what_is_printed_is_packed_and_stored_once(book):
+    """A content merged with its foot is plain text, unless it is packed."""
+    filters = {
+        page["/Contents"].get_object()["/Filter"] for page in book.pages[2:]
+    }
+    assert filters == {"/FlateDecode"}
+    fonts = [
+        bytes(font["/DescendantFonts"][0]["/FontDescriptor"]["/FontFile2"]._data)
+        for page in book.pages
+        for font in page["/Resources"].get("/Font", {}).values()
+    ]
+    seen = {
+        font["/DescendantFonts"][0]["/FontDescriptor"].raw_get("/FontFile2").idnum
+        for page in book.pages
+        for font in page["/Resources"].get("/Font", {}).values()
+    }
+    assert len(seen) == len(set(fonts))
+
+
 def test_a_picture_below_what_is_in_sight_is_printed(book):
     assert "Drawn" in " ".join(texts(book))
 
 
-def test_links_lead_to_the_second_part(book):
+def test_links_lead_to_sheets(book):
+    """From the contents, to the second part, and to what others alone name."""
+    sheets = {p.indirect_reference.idnum: n for n, p in enumerate(book.pages)}
     found = [
-        link.get_object()["/Dest"][0].idnum
+        sheets[link.get_object()["/Dest"][0].idnum]
         for page in book.pages
         for link in page.get("/Annots", ())
     ]
-    at = next(n for n, text in enumerate(texts(book)) if "Second part" in text)
-    assert found == [book.pages[at].indirect_reference.idnum] * 2
+    second, alone = (
+        next(n for n, text in enumerate(texts(book)) if words in text)
+        for words in ("Second part", "No link of this page")
+    )
+    assert found == [2, 3, second, alone, second]
+    assert alone > 3  # not the beginning of its page
+
+
+def test_each_page_is_told(folder, tmp_path, capsys, browser):
+    with paper.served(folder) as site:
+        wanted = [("", "book/index"), ("One", "book/one/threads")]
+        printed = paper.print_all(browser, site, folder, wanted)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("[1/2] book/index: 1 sheets, ")
+    assert said[1].startswith(f"[2/2] book/one/threads: {printed[1].sheets} ")
+
+
+def test_a_page_without_its_picture_is_no_page(folder, browser):
+    path = folder / "book/broken.html"
+    body = '<img alt="" loading="lazy" src="../absent.svg">'
+    path.write_text(FRAME.format(title="B", up="../", body=body), "utf8")
+    with (
+        paper.served(folder) as site,
+        pytest.raises(RuntimeError, match=r"book/broken: no .*/absent\.svg"),
+    ):
+        paper.print_page(browser, site, "", "book/broken", [])
+    assert browser.contexts == []  # its tab is closed
+
+
+def test_a_page_that_is_gone_is_named(folder, browser):
+    with (
+        paper.served(folder) as site,
+        pytest.raises(RuntimeError, match="^book/none was not printed: "),
+    ):
+        paper.print_page(
+            browser, site.replace("http:", "no:"), "", "book/none", []
+        )
 
 
 def test_a_page_that_is_not_built_is_named(folder, tmp_path):
@@ -166,6 +224,11 @@ def test_without_chromium_it_says_so(monkeypatch, tmp_path):
 
 def test_long_contents_go_on_on_the_next_sheet(book):
     one = Printed("", "a", "A", book)
-    sheets = paper.contents_sheets([one] * 100)
+    sheets = paper.contents_sheets([one] * 100, "http://a/")
     assert len(sheets) == 3
     assert sum(sheet.count('class="line"') for sheet in sheets) == 100
+
+
+def test_main_says_what_is_missing(tmp_path, capsys):
+    assert paper.main(["--folder", str(tmp_path)]) == 1
+    assert "book/index is not built: make book" in capsys.readouterr().err

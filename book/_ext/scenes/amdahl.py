@@ -59,7 +59,7 @@ def scene(serial: float, coherency: float, most: int, points: str) -> Scene:
         shown += [y for _, y in fitted]
     marks.append(dots("d", own))
     last = [ys[-1] for ys in laws.values()]
-    peak = m.UslFit(serial, coherency, 0, 0).peak
+    peak = max(1.0, m.UslFit(serial, coherency, 0, 0).peak)
     limit = f"never more than {three(1 / serial)}" if serial else "no limit"
     said = (
         f"{most} workers, {percent(serial)} serial. The same job is done"
@@ -116,7 +116,7 @@ def fit(
         )
     found = m.fit_usl(*zip(*own, strict=True))
     widest = max(n for n, _ in own)
-    peak = found.peak
+    peak = max(1.0, found.peak)
     harm = (
         f"more than {three(peak)} workers would make it slower"
         if peak < 10 * widest

@@ -10,7 +10,7 @@
   const usl = (n, contention, coherency) =>
     n / (1 + contention * (n - 1) + coherency * n * (n - 1));
   const peakOf = (contention, coherency) =>
-    coherency === 0 ? Infinity : Math.sqrt((1 - contention) / coherency);
+    coherency === 0 ? Infinity : Math.max(1, Math.sqrt((1 - contention) / coherency));
 
   function readPoints(text) {
     const points = [];

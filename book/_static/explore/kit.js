@@ -277,9 +277,9 @@ globalThis.exploreKit = (() => {
 
   function read(field) {
     const { kind, values, least, most } = field.dataset;
-    if (kind === "slider" || kind === "step")
-      return JSON.parse(values)[Number(field.value)];
-    if (kind === "file" || kind === "record") {
+    if (field.type === "range")
+      return JSON.parse(values)[field.value];
+    if (field.type === "file") {
       const text = texts.get(field) ?? "";
       if (text instanceof Unsuitable) throw text;
       return text;
@@ -312,10 +312,17 @@ globalThis.exploreKit = (() => {
       }
   }
 
-  /** Inputs of a figure in the page's address, as in ?amdahl=serial:3. */
+  /** Where steps end depends on other inputs, which are yet to be set. */
+  function freeSteps(fields) {
+    for (const one of fields)
+      if (one.dataset.kind === "step") one.max = JSON.parse(one.dataset.values).length - 1;
+  }
+
+  /** Inputs of a figure in the page's address, as in ?explore-amdahl=serial:3. */
   function recall(name, fields) {
     const kept = new URLSearchParams(location.search).get(`explore-${name}`);
     if (kept === null) return false;
+    freeSteps(fields);
     for (const pair of kept.split("~")) {
       const [key, ...rest] = pair.split(":");
       const field = fields.find((one) => one.name === key);
@@ -331,14 +338,14 @@ globalThis.exploreKit = (() => {
 
   function keep(name, fields) {
     const changed = fields.filter((one) =>
-      one.type === "file" ? false : one.type === "select-one"
+      one.type !== "file" && (one.selectedOptions
         ? !one.selectedOptions[0].defaultSelected
-        : one.value !== one.defaultValue);
+        : one.value !== one.defaultValue));
     const query = new URLSearchParams(location.search);
     const text = changed.map((one) => `${one.name}:${one.value}`).join("~");
     if (text) query.set(`explore-${name}`, text);
     else query.delete(`explore-${name}`);
-    const rest = query.size ? `?${query}` : location.pathname;
+    const rest = String(query) ? `?${query}` : location.pathname;
     try {
       history.replaceState(history.state, "", rest + location.hash);
     } catch {
@@ -359,8 +366,8 @@ globalThis.exploreKit = (() => {
 
     function label(field) {
       const { kind, texts } = field.dataset;
-      if (kind !== "slider" && kind !== "step") return;
-      const words = JSON.parse(texts)[Number(field.value)];
+      if (field.type !== "range") return;
+      const words = JSON.parse(texts)[field.value];
       field.setAttribute("aria-valuetext", words);
       field.labels[0].querySelector("output").textContent = words;
       if (kind !== "step") return;
@@ -424,6 +431,7 @@ globalThis.exploreKit = (() => {
     });
     form.addEventListener("reset", () => {
       for (const field of fields) texts.delete(field);
+      freeSteps(fields);
       setTimeout(answer);
     });
     const filed = fields.find((field) => field.type === "file");

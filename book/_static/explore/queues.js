@@ -24,11 +24,6 @@
     rate * service >= servers ? Infinity
       : ((erlangC(rate, service, servers) / (servers / service - rate)) * (1 + cv2)) / 2;
 
-  function mg1Wait(rate, service, cv2) {
-    const busy = rate * service;
-    return busy >= 1 ? Infinity : (busy * service * (1 + cv2)) / (2 * (1 - busy));
-  }
-
   /** Polynomial of the zeros of z^most less the arrivals' function. */
   function polynomial(mean, cv2, most) {
     const apart = [...Array(most).keys()].sort((a, b) => ((a * GOLDEN) % 1) - ((b * GOLDEN) % 1));
@@ -120,7 +115,7 @@
     const alone = secondsOf(cost, 1);
     const [full, batchesFull] = [1, most].map((n) => capacityOf(cost, n, workers));
     const shared = (r) => alone + mgcWait(r, alone, cv2, workers);
-    const apart = (r) => alone + mg1Wait(r / workers, alone, cv2);
+    const apart = (r) => alone + mgcWait(r / workers, alone, cv2, 1);
     const batched = (r) => batchQueue(r / workers, cost, cv2, most);
     const x = logAxis("requests a second", Math.min(full / 10, rate),
       Math.max(batchesFull, rate), 10, (value) => si(value, "").trim());

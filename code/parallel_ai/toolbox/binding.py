@@ -2,11 +2,12 @@
 
 Each page of the book comes as a PDF of its own, as Chromium prints it. pypdf
 joins them. What no page can know by itself is added here: on which sheet of
-the whole book something stands.
+the whole book something stands, and the sheets that say so.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 from urllib.parse import unquote
 
@@ -25,6 +26,8 @@ except ModuleNotFoundError as error:
         "make pdf needs pypdf: pip install -r requirements.txt"
     ) from error
 
+LINES = 36  # of the contents, on a sheet
+
 
 @dataclass(frozen=True)
 class Printed:
@@ -39,6 +42,57 @@ class Printed:
     def sheets(self) -> int:
         """How many sheets of paper it fills."""
         return len(self.pdf.pages)
+
+
+# ---------------------------------------------------- sheets that are written
+
+
+def title_sheet(citation: Mapping[str, Any], picture: str) -> str:
+    """Write the first sheet: who wrote what, when, under which licences."""
+    title, _, subtitle = citation["title"].partition(": ")
+    who = ", ".join(
+        one.get("name") or f"{one['given-names']} {one['family-names']}"
+        for one in citation["authors"]
+    )
+    said = [
+        f"Version {citation['version']}, {citation['date-released']}",
+        " · ".join(citation["license"]),
+    ]
+    below = "".join(f"<p>{escape(line)}</p>" for line in (who, *said))
+    drawn = f'<img src="{escape(picture)}" alt="">' if picture else ""
+    return (
+        f'<h1>{escape(title)}</h1><p class="subtitle">{escape(subtitle)}</p>'
+        f"{drawn}{below}"
+    )
+
+
+def contents_sheets(printed: Iterable[Printed], site: str) -> list[str]:
+    """Write the contents: each part and page, with the number of its sheet."""
+    lines, at, part = [], 1, ""
+    for one in printed:
+        if one.part != part:
+            part = one.part
+            lines.append(f'<div class="line part">{escape(part)}</div>')
+        lines.append(
+            f'<a class="line" href="{site}{one.name}.html">'
+            f"<span>{escape(one.title)}</span><span>{at}</span></a>"
+        )
+        at += one.sheets
+    parts = [lines[n : n + LINES] for n in range(0, len(lines), LINES)]
+    return [f"<h2>Contents</h2>{''.join(part)}" for part in parts]
+
+
+def number_sheets(printed: Iterable[Printed]) -> Iterator[str]:
+    """Write what goes to the foot of each sheet: title and number."""
+    titles = [one.title for one in printed for _ in range(one.sheets)]
+    for number, title in enumerate(titles, 1):
+        yield (
+            f'<div class="number"><span>{escape(title)}</span>'
+            f"<span>{number}</span></div>"
+        )
+
+
+# ------------------------------------------------------------------- binding
 
 
 def sections(pdf: PdfReader) -> Iterator[tuple[str, int]]:
@@ -111,7 +165,7 @@ def lead_inside(
         places[f"{one.name}.html"] = at, NullObject()
         for name, there in one.pdf.named_destinations.items():
             number = one.pdf.get_destination_page_number(there) or 0
-            address = f"{one.name}.html#{name.removeprefix('/')}"
+            address = f"{one.name}.html#{unquote(name.removeprefix('/'))}"
             places[address] = at + number, there.top or NullObject()
         at += one.sheets
     for link in links(writer):
@@ -157,6 +211,7 @@ def bound(
         writer.append(one.pdf, import_outline=False)
     for page, foot in zip(writer.pages[first:], numbers.pages, strict=True):
         page.merge_page(foot)
+        page.compress_content_streams()  # merged, they are plain text
     lead_inside(writer, printed, first, site)
     add_bookmarks(writer, printed, first)
     roman, decimal = PageLabelStyle.LOWERCASE_ROMAN, PageLabelStyle.DECIMAL
@@ -164,4 +219,5 @@ def bound(
     writer.set_page_label(first, len(writer.pages) - 1, style=decimal)
     writer.page_mode = "/UseOutlines"
     writer.root_object[NameObject("/Lang")] = TextStringObject("en")
+    writer.compress_identical_objects()  # each page brought its own fonts
     return writer

@@ -1,27 +1,18 @@
-"""The built pages as a whole: an archive to read offline, and their marks.
+"""The built pages as a whole: a list of them, an archive, a server.
 
 On the command line::
 
     python -m parallel_ai.toolbox.pages archive      # or: make offline
-    python -m parallel_ai.toolbox.pages lighthouse   # or: make lighthouse
-    python -m parallel_ai.toolbox.pages lighthouse threads processes
-
-Lighthouse loads each page in a browser as a telephone on a slow network
-would, and gives marks from 0 to 100. It comes with Node, through ``npx``;
-neither is needed for anything else, so both are asked for only here.
 """
 
 import argparse
 import gzip
-import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -41,9 +32,6 @@ UNUSED = (
     "_static/scripts/fontawesome.js",
 )
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-LIGHTHOUSE = "lighthouse@13.5.0"
-SECONDS = 180  # for one page
-MARKS = ("performance", "accessibility", "best-practices", "seo")
 
 
 # ------------------------------------------------------------- the archive
@@ -165,7 +153,7 @@ def served(folder: Path, packed: bool = True) -> Iterator[str]:
             thread.join()
 
 
-# ------------------------------------------------------------ the marks
+# ------------------------------------------------------------- the list
 
 
 def page_names(folder: Path, words: Iterable[str] = ()) -> list[str]:
@@ -184,133 +172,17 @@ def page_names(folder: Path, words: Iterable[str] = ()) -> list[str]:
     ]
 
 
-def marked(address: str, npx: str, browser: str, only: str = "") -> dict:
-    """Let Lighthouse judge one page.
-
-    Returns
-    -------
-    dict
-        Lighthouse's report.
-
-    Raises
-    ------
-    RuntimeError
-        If it gave none, with what it said.
-    """
-    flags = "--headless --no-sandbox --disable-gpu"
-    command = [npx, "--yes", LIGHTHOUSE, address, "--quiet"]
-    command += ["--output=json", f"--chrome-flags={flags}"]
-    command += [f"--only-categories={only}"] if only else []
-    done = subprocess.run(  # noqa: S603 - found on the path, named above
-        command,
-        env={**os.environ, "CHROME_PATH": browser},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    try:
-        return json.loads(done.stdout)
-    except ValueError:
-        raise RuntimeError(
-            f"Lighthouse gave no report on {address}: {done.stderr[-2000:]}"
-        ) from None
-
-
-def summary(report: Mapping[str, Any]) -> dict[str, float]:
-    """Take from a report what the table shows.
-
-    Returns
-    -------
-    dict
-        Marks from 0 to 100; seconds until the largest part was painted;
-        milliseconds of blocking; sum of layout shifts; KiB transferred.
-    """
-    audits = report["audits"]
-    marks = {
-        name: round(100 * (report["categories"][name]["score"] or 0))
-        for name in MARKS
-        if name in report["categories"]
-    }
-    sizes = audits["network-requests"]["details"]["items"]
-    return marks | {
-        "paint": audits["largest-contentful-paint"]["numericValue"] / 1000,
-        "blocked": audits["total-blocking-time"]["numericValue"],
-        "shift": audits["cumulative-layout-shift"]["numericValue"],
-        "KiB": sum(item.get("transferSize", 0) for item in sizes) / 1024,
-    }
-
-
-def shortcomings(report: Mapping[str, Any]) -> list[str]:
-    """Name the audits that cost a page marks."""
-    audits = report["audits"]
-    return [
-        audits[part["id"]]["title"]
-        for name in MARKS[1:]
-        for part in report["categories"].get(name, {}).get("auditRefs", [])
-        if part["weight"] and audits[part["id"]]["score"] not in (1, None)
-    ]
-
-
-def row(name: str, values: Mapping[str, float]) -> str:
-    """Write a line of the table."""
-    marks = "".join(f"{values.get(mark, ''):>5}" for mark in MARKS)
-    return (
-        f"{name:46}{marks} {values['paint']:6.2f} s"
-        f" {values['blocked']:5.0f} ms {values['shift']:6.3f}"
-        f" {values['KiB']:5.0f} KiB"
-    )
-
-
-HEAD = f"{'page':46} perf  a11y best  seo    paint  blocked  shift     size"
-
-
-def judge(folder: Path, words: Iterable[str], packed: bool) -> dict[str, dict]:
-    """Print and give the marks of pages; says so if a program is missing."""
-    npx = shutil.which("npx")
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not npx or not browser:
-        missing = "npx (it comes with Node)" if not npx else "Chromium"
-        print(f"Lighthouse needs {missing}: it is not installed here.")
-        return {}
-    print(f"{'with' if packed else 'without'} gzip\n{HEAD}", flush=True)
-    found = {}
-    with served(folder, packed) as site:
-        for name in page_names(folder, words):
-            only = "" if packed else "performance"
-            report = marked(site + name, npx, browser, only)
-            found[name] = summary(report)
-            print(row(name, found[name]), flush=True)
-            for audit in shortcomings(report):
-                print(f"    {audit}")
-    return found
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Pack the pages, or let Lighthouse judge them."""
+    """Pack the pages."""
     parser = argparse.ArgumentParser(
         prog="python -m parallel_ai.toolbox.pages", description=__doc__
     )
-    parser.add_argument("what", choices=["archive", "lighthouse"])
-    parser.add_argument("words", nargs="*", metavar="word")
+    parser.add_argument("what", choices=["archive"])
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--plain", action="store_true", help="without gzip")
-    wanted = parser.parse_intermixed_args(arguments)
-    if wanted.what == "archive":
-        path = wanted.folder.parent / f"{titled(wanted.folder)}.zip"
-        count = archive(wanted.folder, path)
-        print(f"{path}: {count} files, {path.stat().st_size / 2**20:.1f} MiB")
-        return 0
-    found = judge(wanted.folder, wanted.words, packed=not wanted.plain)
-    if found:
-        name = "lighthouse_plain.json" if wanted.plain else "lighthouse.json"
-        path = wanted.folder.parent / name
-        path.write_text(json.dumps(found, indent=1), encoding="utf8")
-        sizes = sorted(values["KiB"] for values in found.values())
-        print(
-            f"{len(found)} pages, median {sizes[len(sizes) // 2]:.0f} KiB,"
-            f" largest {sizes[-1]:.0f} KiB; {path}"
-        )
+    wanted = parser.parse_args(arguments)
+    path = wanted.folder.parent / f"{titled(wanted.folder)}.zip"
+    count = archive(wanted.folder, path)
+    print(f"{path}: {count} files, {path.stat().st_size / 2**20:.1f} MiB")
     return 0
 
 
