@@ -10,12 +10,7 @@ how late an answer is. With a model's file::
 
 from functools import partial
 
-from parallel_ai.production.serving.answering import (
-    Door,
-    Service,
-    refusal,
-    serve,
-)
+from parallel_ai.production.serving.answering import Service, refusal
 from parallel_ai.production.serving.asking import (
     Line,
     Told,
@@ -64,6 +59,7 @@ from parallel_ai.production.serving.counting import (
     names_of,
     waiting_for,
 )
+from parallel_ai.production.serving.door import Door, serve
 from parallel_ai.production.serving.loading import (
     Journal,
     closed_loop,
@@ -94,6 +90,7 @@ from parallel_ai.production.serving.packed import (
     train_network,
     train_trees,
     trees_from,
+    whole_trees,
 )
 from parallel_ai.production.serving.practice import (
     batches_of,
@@ -138,6 +135,7 @@ from parallel_ai.production.serving.team import (
     Settings,
     Team,
     listening,
+    models_of,
     prepare,
     supervise,
     work,
@@ -225,6 +223,7 @@ __all__ = [
     "misuse",
     "misuses",
     "mmc_wait",
+    "models_of",
     "names_of",
     "network_from",
     "no_constant",
@@ -271,6 +270,7 @@ __all__ = [
     "under_load",
     "utilisation",
     "waiting_for",
+    "whole_trees",
     "work",
 ]
 

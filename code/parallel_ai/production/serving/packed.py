@@ -1,6 +1,8 @@
 """Three models, each in a file that holds no code, loaded by its path."""
 
 import hashlib
+import io
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from parallel_ai.accelerators import vision
 from parallel_ai.toolbox import datasets
 
 PIXELS, CLASSES = 28 * 28, 10
+END_OF_TREES = b"end of trees\n"
 LEARNT = 3_000  # pictures: this chapter asks how a service runs
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -52,9 +55,10 @@ def load_model(name: str, path: Path) -> Model:
     """
     if path.suffix not in KINDS:
         raise ValueError(f"{path}: no kind of model, one of {sorted(KINDS)}")
-    version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    content = path.read_bytes()  # once: another file may come in its place
+    version = hashlib.sha256(content).hexdigest()[:12]
     try:
-        predict = KINDS[path.suffix](path)
+        predict = KINDS[path.suffix](content)
         right = predict(np.zeros((1, PIXELS), "u1")).shape == (1, CLASSES)
     except Exception as error:
         raise ValueError(f"{path}: {error}") from error
@@ -63,9 +67,9 @@ def load_model(name: str, path: Path) -> Model:
     return Model(name, version, predict)
 
 
-def linear_from(path: Path) -> Predict:
+def linear_from(content: bytes) -> Predict:
     """Read weights of a logistic regression; NumPy does the rest."""
-    with np.load(path, allow_pickle=False) as file:
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
         weights, bias = file["weights"], file["bias"]
 
     def predict(pixels: np.ndarray) -> np.ndarray:
@@ -77,9 +81,34 @@ def linear_from(path: Path) -> Predict:
     return predict
 
 
-def trees_from(path: Path) -> Predict:
+def whole_trees(text: str) -> str:
+    """Return a model's text of LightGBM's, unless a part of it is missing.
+
+    Its head tells the bytes of each tree, and LightGBM reads where they
+    should be: of a text that was cut off it reads beyond the end, and the
+    process may be over before Python hears of it.
+
+    Raises
+    ------
+    ValueError
+        The trees do not end where the head says.
+    """
+    head, _, rest = text.partition("\n\n")
+    told = re.search(r"^tree_sizes=([\d ]+)$", head, re.MULTILINE)
+    if not head.startswith("tree\n") or told is None:
+        raise ValueError("no model of LightGBM's: its head is missing")
+    end = sum(map(int, told[1].split()))
+    if not rest.encode()[end:].startswith(END_OF_TREES):
+        raise ValueError(
+            f"cut off or changed: {END_OF_TREES.decode()!r} is not behind "
+            f"the {end:,} bytes of trees that its head tells"
+        )
+    return text
+
+
+def trees_from(content: bytes) -> Predict:
     """Read boosted trees from LightGBM's text; one thread a call."""
-    booster = lightgbm.Booster(model_file=path)
+    booster = lightgbm.Booster(model_str=whole_trees(content.decode()))
 
     def predict(pixels: np.ndarray) -> np.ndarray:
         return np.asarray(booster.predict(pixels, num_threads=1))
@@ -87,10 +116,11 @@ def trees_from(path: Path) -> Predict:
     return predict
 
 
-def network_from(path: Path) -> Predict:
+def network_from(content: bytes) -> Predict:
     """Read weights of the CNN of *Fashion-MNIST on CPU and GPU*."""
     network = vision.cnn()
-    network.load_state_dict(torch.load(path, weights_only=True))
+    weights = torch.load(io.BytesIO(content), weights_only=True)
+    network.load_state_dict(weights)
     network.eval()
 
     @torch.inference_mode()
