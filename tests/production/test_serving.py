@@ -320,6 +320,49 @@ def test_littles_law_is_found_exactly(jobs):
     assert law.rate == pytest.approx(len(jobs) / span)
 
 
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 9), st.floats(0, 1), st.floats(0.01, 3)),
+        min_size=1,
+        max_size=30,
+    ),
+    st.floats(0, 2),
+)
+def test_times_taken_apart_add_up(jobs, alone):
+    due = np.array([start for start, _, _ in jobs])
+    sent = due + [late for _, late, _ in jobs]
+    ended = sent + [stay for _, _, stay in jobs]
+    apart = serving.taken_apart(due, sent, ended, alone)
+    beyond = (ended - due).mean() - alone
+    assert apart.beyond == pytest.approx(beyond, abs=1e-9)
+    assert apart.late == pytest.approx((sent - due).mean(), abs=1e-9)
+    reverse = serving.taken_apart(due[::-1], sent[::-1], ended[::-1], alone)
+    if len(set(sent)) == len(sent):
+        assert reverse.queued == pytest.approx(apart.queued, abs=1e-9)
+
+
+def test_of_a_played_queue_only_the_wait_is_left():
+    due = serving.poisson_times(0.6, 20_000)
+    work = np.random.default_rng(1).choice([0.5, 1.5], len(due))
+    waited = serving.play(due, work, 1)
+    late = np.where(np.arange(len(due)) % 2, 0.0, 0.25)
+    apart = serving.taken_apart(due, due, due + waited + work, work.mean())
+    assert apart.late == 0
+    assert apart.beyond == pytest.approx(waited.mean(), abs=0.01)
+    shifted = serving.taken_apart(
+        due - late, due, due + waited + work, work.mean()
+    )
+    assert shifted.late == pytest.approx(0.125)
+    assert shifted.queued == apart.queued
+
+
+def test_who_meets_nobody_has_not_queued():
+    sent = np.array([0.0, 10.0, 10.5, 30.0])
+    ended = sent + [2.0, 2.0, 3.5, 1.0]
+    apart = serving.taken_apart(sent, sent, ended, 1.0)
+    assert apart == serving.Apart(0.0, (1 + 1 + 0) / 4, 2.5 / 4)
+
+
 def test_the_slowest_part_decides():
     seconds = np.arange(1000) / 1000
     got = serving.fan_out(seconds, [1, 10, 100], 0.9895)

@@ -61,11 +61,13 @@ from parallel_ai.production.serving.counting import (
 )
 from parallel_ai.production.serving.door import Door, serve
 from parallel_ai.production.serving.loading import (
+    LOADS,
     Journal,
     closed_loop,
     load,
     offered,
     open_loop,
+    punctual,
 )
 from parallel_ai.production.serving.misusing import (
     CLOSED,
@@ -141,6 +143,7 @@ from parallel_ai.production.serving.team import (
     work,
 )
 from parallel_ai.production.serving.waiting import (
+    Apart,
     Little,
     erlang_c,
     fan_out,
@@ -152,6 +155,7 @@ from parallel_ai.production.serving.waiting import (
     play,
     poisson_times,
     slow_share,
+    taken_apart,
     utilisation,
 )
 
@@ -159,8 +163,10 @@ __all__ = [
     "BOUNDS",
     "CLIENTS",
     "CLOSED",
+    "LOADS",
     "QUICKLY",
     "SHARES",
+    "Apart",
     "Batched",
     "Batcher",
     "CallCost",
@@ -242,6 +248,7 @@ __all__ = [
     "poisson_times",
     "post",
     "prepare",
+    "punctual",
     "quantile_of",
     "raw",
     "record",
@@ -261,6 +268,7 @@ __all__ = [
     "standstill",
     "supervise",
     "sweep",
+    "taken_apart",
     "train_all",
     "train_linear",
     "train_network",
