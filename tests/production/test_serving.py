@@ -754,17 +754,23 @@ def test_files_that_are_no_models_are_refused(tmp_path):
 
 def test_a_part_of_a_model_never_reaches_lightgbm(files, tmp_path):
     """It would end this process, not raise an error."""
-    text = files["trees"].read_text()
-    assert serving.whole_trees(text) == text
-    end = text.index("end of trees")
-    for cut in (0, 1, 100, end // 2, end - 1, end, end + 5):
+    whole = files["trees"].read_text()
+    text = serving.whole_trees(whole)
+    assert serving.whole_trees(text) == text  # as others write it
+    assert serving.sealed(text) == whole
+    end = text.index("end of parameters") + len("end of parameters")
+    for cut in (*range(0, end, 997), end - 1, end):
         with pytest.raises(ValueError, match=r"head is missing|cut off"):
-            serving.whole_trees(text[:cut])
-    for changed in (text[1:], text[: end // 2] + text[end // 2 + 1 :]):
+            serving.whole_trees(whole[:cut])
+    for changed in (text[1:], text[: end // 4] + text[end // 4 + 1 :]):
         with pytest.raises(ValueError, match=r"head is missing|cut off"):
             serving.whole_trees(changed)
+    for place in (*range(0, len(text), 997), len(whole) - 2):
+        other = chr(ord(whole[place]) ^ 1)
+        with pytest.raises(ValueError, match="changed since"):
+            serving.whole_trees(whole[:place] + other + whole[place + 1 :])
     half = tmp_path / "half.txt"
-    half.write_text(text[: len(text) // 2])
+    half.write_text(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"half\.txt: cut off"):
         serving.load_model("trees", half)
 

@@ -2,9 +2,9 @@
 
 import hashlib
 import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -119,7 +119,7 @@ def golden_of(store: Path, version: str) -> Golden:
         content = io.BytesIO(path.read_bytes())
         with np.load(content, allow_pickle=False) as file:
             return Golden(file["pixels"], file["labels"], file["expected"])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, LookupError, ValueError, BadZipFile) as error:
         raise NotTakenError(f"{path.name}: {error}") from error
 
 

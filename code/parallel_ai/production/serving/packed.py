@@ -20,7 +20,7 @@ from parallel_ai.accelerators import vision
 from parallel_ai.toolbox import datasets
 
 PIXELS, CLASSES = 28 * 28, 10
-END_OF_TREES = b"end of trees\n"
+SEAL, END = "sha256=", "\nend of parameters\n"
 LEARNT = 3_000  # pictures: this chapter asks how a service runs
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -81,28 +81,42 @@ def linear_from(content: bytes) -> Predict:
     return predict
 
 
-def whole_trees(text: str) -> str:
-    """Return a model's text of LightGBM's, unless a part of it is missing.
+def sealed(text: str) -> str:
+    """Add a line to a text that tells its digest."""
+    return f"{text}{SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n"
 
-    Its head tells the bytes of each tree, and LightGBM reads where they
-    should be: of a text that was cut off it reads beyond the end, and the
-    process may be over before Python hears of it.
+
+def whole_trees(text: str) -> str:
+    """Return a model's text of LightGBM's, if it is as it was written.
+
+    LightGBM believes what it reads: of a text that was cut off, or in which
+    a byte has changed, it reads beyond the end, and the process may be over,
+    or turn in circles, before Python hears of it.
+
+    Parameters
+    ----------
+    text : str
+        With the line of `sealed`; or without it, as from others. Then only
+        a missing part is found: the head tells the bytes of all trees.
 
     Raises
     ------
     ValueError
-        The trees do not end where the head says.
+        It is not whole, or not what was sealed.
     """
+    body, seal, _ = text.rpartition(SEAL)
+    if seal:
+        if sealed(body) != text:
+            raise ValueError("changed since it was sealed")
+        return body
     head, _, rest = text.partition("\n\n")
     told = re.search(r"^tree_sizes=([\d ]+)$", head, re.MULTILINE)
     if not head.startswith("tree\n") or told is None:
         raise ValueError("no model of LightGBM's: its head is missing")
-    end = sum(map(int, told[1].split()))
-    if not rest.encode()[end:].startswith(END_OF_TREES):
-        raise ValueError(
-            f"cut off or changed: {END_OF_TREES.decode()!r} is not behind "
-            f"the {end:,} bytes of trees that its head tells"
-        )
+    trees = sum(map(int, told[1].split()))
+    end = rest.encode()[trees:].decode(errors="replace")
+    if not end.startswith("end of trees\n") or END not in end:
+        raise ValueError(f"cut off: no {END.strip()!r} behind its trees")
     return text
 
 
@@ -154,7 +168,8 @@ def train_trees(x: np.ndarray, y: np.ndarray, path: Path) -> None:
         "num_threads": 1, "force_col_wise": True, "verbose": -1, "seed": 0,
     }  # fmt: skip
     data = lightgbm.Dataset(x.astype("f4"), y)
-    lightgbm.train(settings, data, 8).save_model(path)
+    text = lightgbm.train(settings, data, 8).model_to_string()
+    path.write_text(sealed(text), encoding="utf8")
 
 
 def train_network(x: np.ndarray, y: np.ndarray, path: Path) -> None:
