@@ -1,10 +1,7 @@
-import asyncio
 import contextlib
 import math
 import os
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
 
 import cloudpickle
@@ -405,36 +402,6 @@ def test_a_warm_up_calls_with_one_row_and_a_full_batch():
     assert set(shapes) == {(1, 784), (16, 784)}
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_service_warms_the_threads_that_answer(threads):
-    seen = []
-
-    def predict(pixels):
-        seen.append((threading.get_ident(), len(pixels)))
-        return np.zeros((len(pixels), 10))
-
-    design = serving.Design(threads=threads, max_batch=8)
-    metrics = serving.Metrics(
-        ["m"], np.zeros(len(serving.counting.names_of(["m"]))), 0
-    )
-    model = serving.Model("m", "v", predict)
-
-    async def once():
-        service = operations.WarmService(
-            [model], design, serving.Limits(), metrics
-        )
-        async with service:
-            warm = {thread for thread, _ in seen}
-            del seen[:]
-            await service.batchers["m", "v"].ask(np.zeros((1, 784), "u1"))
-            return warm
-
-    with ThreadPoolExecutor(1) as pool:
-        warm = pool.submit(asyncio.run, once()).result(SECONDS)
-    assert {thread for thread, _ in seen} <= warm
-    assert threading.get_ident() not in warm
-
-
 # Versions
 
 
@@ -471,15 +438,38 @@ def test_golden_rows_find_what_is_wrong(shelf):
         store.point(place, versions["spoilt"])
 
 
-# NumPy leaves a damaged file open until it is collected.
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_the_newest_file_may_be_half(shelf, files):
+@pytest.mark.parametrize(
+    ("name", "said"), [("second", "zip file"), ("trees", "cut off")]
+)
+def test_the_newest_file_may_be_half(shelf, files, name, said):
     place, versions = shelf
-    found = operations.half_written(place, files["second"])
-    assert "ValueError" in found["the newest file"]
+    found = operations.half_written(place, files[name])
+    assert found["the newest file"].startswith("ValueError")
+    assert said in found["the newest file"]
     assert found["the pointer"] == f"loaded {versions['first']}"
     assert store.latest(place).exists()
+
+
+def test_a_version_without_whole_golden_rows_is_not_taken(shelf):
+    place, versions = shelf
+    golden = place / f"golden-{versions['second']}.npz"
+    whole = golden.read_bytes()
+    for content in (b"", whole[: len(whole) // 2], b"no archive"):
+        golden.write_bytes(content)
+        with pytest.raises(operations.NotTakenError, match=golden.name):
+            store.point(place, versions["second"])
+    golden.unlink()
+    with pytest.raises(operations.NotTakenError, match=golden.name):
+        store.take(place, versions["second"])
+    assert store.current(place) == versions["first"]
+
+
+def test_before_a_version_was_pointed_at_none_is_current(tmp_path):
+    with (
+        pytest.raises(operations.NotTakenError, match="is current"),
+        operations.Fleet(tmp_path),
+    ):
+        pass
 
 
 def test_versions_roll_and_nothing_is_lost(shelf, pictures):

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -319,6 +320,49 @@ def test_littles_law_is_found_exactly(jobs):
     assert law.rate == pytest.approx(len(jobs) / span)
 
 
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 9), st.floats(0, 1), st.floats(0.01, 3)),
+        min_size=1,
+        max_size=30,
+    ),
+    st.floats(0, 2),
+)
+def test_times_taken_apart_add_up(jobs, alone):
+    due = np.array([start for start, _, _ in jobs])
+    sent = due + [late for _, late, _ in jobs]
+    ended = sent + [stay for _, _, stay in jobs]
+    apart = serving.taken_apart(due, sent, ended, alone)
+    beyond = (ended - due).mean() - alone
+    assert apart.beyond == pytest.approx(beyond, abs=1e-9)
+    assert apart.late == pytest.approx((sent - due).mean(), abs=1e-9)
+    reverse = serving.taken_apart(due[::-1], sent[::-1], ended[::-1], alone)
+    if len(set(sent)) == len(sent):
+        assert reverse.queued == pytest.approx(apart.queued, abs=1e-9)
+
+
+def test_of_a_played_queue_only_the_wait_is_left():
+    due = serving.poisson_times(0.6, 20_000)
+    work = np.random.default_rng(1).choice([0.5, 1.5], len(due))
+    waited = serving.play(due, work, 1)
+    late = np.where(np.arange(len(due)) % 2, 0.0, 0.25)
+    apart = serving.taken_apart(due, due, due + waited + work, work.mean())
+    assert apart.late == 0
+    assert apart.beyond == pytest.approx(waited.mean(), abs=0.01)
+    shifted = serving.taken_apart(
+        due - late, due, due + waited + work, work.mean()
+    )
+    assert shifted.late == pytest.approx(0.125)
+    assert shifted.queued == apart.queued
+
+
+def test_who_meets_nobody_has_not_queued():
+    sent = np.array([0.0, 10.0, 10.5, 30.0])
+    ended = sent + [2.0, 2.0, 3.5, 1.0]
+    apart = serving.taken_apart(sent, sent, ended, 1.0)
+    assert apart == serving.Apart(0.0, (1 + 1 + 0) / 4, 2.5 / 4)
+
+
 def test_the_slowest_part_decides():
     seconds = np.arange(1000) / 1000
     got = serving.fan_out(seconds, [1, 10, 100], 0.9895)
@@ -553,6 +597,57 @@ def test_in_a_hurry_nobody_waits_for_a_fuller_batch():
     in_thread(play())
 
 
+@pytest.mark.parametrize("threads", [0, 1, 3])
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_service_warms_the_threads_that_answer(threads, warm):
+    seen = []
+
+    def predict(pixels):
+        seen.append((threading.get_ident(), pixels.shape))
+        return np.zeros((len(pixels), 10))
+
+    async def play():
+        design = serving.Design(threads=threads, max_batch=8)
+        model = serving.Model("m", "v", predict)
+        cells = np.zeros(len(serving.names_of(["m"])))
+        metrics = serving.Metrics(["m"], cells, 0)
+        service = serving.Service([model], design, LIMITS, metrics, warm)
+        async with service:
+            before = set(seen)
+            assert not cells.any()  # nobody has asked
+            del seen[:]
+            await service.batchers["m", "v"].ask(np.zeros((1, 784), "u1"))
+        return before
+
+    before = in_thread(play())
+    answering = {thread for thread, _ in seen}
+    if not warm:
+        assert before == set()
+        return
+    warmed = {thread for thread, _ in before}
+    assert len(warmed) == max(1, threads)
+    assert answering <= warmed
+    shapes = {(1, 784), (8, 784)}
+    assert before == set(itertools.product(warmed, shapes))
+
+
+def test_a_model_that_cannot_be_warmed_leaves_no_thread():
+    def predict(_):
+        raise ArithmeticError("no answer")
+
+    async def play():
+        design = serving.Design(threads=2)
+        metrics = serving.Metrics([], np.zeros(99), 0)
+        model = serving.Model("m", "v", predict)
+        async with serving.Service([model], design, LIMITS, metrics):
+            pass
+
+    before = threading.active_count()
+    with pytest.raises(ArithmeticError, match="no answer"):
+        in_thread(play())
+    assert threading.active_count() == before
+
+
 def test_a_closed_batcher_leaves_nobody_waiting():
     async def play():
         design = serving.Design(max_wait=SECONDS, max_batch=8)
@@ -655,6 +750,29 @@ def test_files_that_are_no_models_are_refused(tmp_path):
     for path in (pickled, broken, odd, few):
         with pytest.raises(ValueError, match=path.name):
             serving.load_model("x", path)
+
+
+def test_a_part_of_a_model_never_reaches_lightgbm(files, tmp_path):
+    """It would end this process, not raise an error."""
+    whole = files["trees"].read_text()
+    text = serving.whole_trees(whole)
+    assert serving.whole_trees(text) == text  # as others write it
+    assert serving.sealed(text) == whole
+    end = text.index("end of parameters") + len("end of parameters")
+    for cut in (*range(0, end, 997), end - 1, end):
+        with pytest.raises(ValueError, match=r"head is missing|cut off"):
+            serving.whole_trees(whole[:cut])
+    for changed in (text[1:], text[: end // 4] + text[end // 4 + 1 :]):
+        with pytest.raises(ValueError, match=r"head is missing|cut off"):
+            serving.whole_trees(changed)
+    for place in (*range(0, len(text), 997), len(whole) - 2):
+        other = chr(ord(whole[place]) ^ 1)
+        with pytest.raises(ValueError, match="changed since"):
+            serving.whole_trees(whole[:place] + other + whole[place + 1 :])
+    half = tmp_path / "half.txt"
+    half.write_text(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"half\.txt: cut off"):
+        serving.load_model("trees", half)
 
 
 # The service
@@ -805,6 +923,66 @@ def test_a_killed_worker_loses_requests_and_a_patient_client_none(
     )
     assert 0 < result.told.lost <= 64
     assert result.ready
+
+
+def test_a_worker_that_dies_is_replaced(files, pictures):
+    """There was only one: who answers afterwards is another one."""
+    asked = [serving.request_of("linear", one) for one in pictures[:20]]
+    with sweeping.serving(serving.Design()) as service:
+        (worker,) = service.pids
+        os.kill(worker, signal.SIGKILL)
+        told = in_thread(serving.insist(service.port, asked, 4))
+        model = serving.load_model("linear", files["linear"])
+        agree(told.answers, model, pictures[:20])
+        assert not psutil.pid_exists(worker)
+
+
+def test_a_connection_that_cannot_be_taken_ends_nobody(monkeypatch):
+    class Server:
+        connections = ()
+
+    async def play():
+        loop, refused = asyncio.get_running_loop(), []
+
+        async def refuse(_, connection):
+            refused.append(connection)
+            raise OSError("gone already")
+
+        monkeypatch.setattr(loop, "connect_accepted_socket", refuse)
+        with serving.listening(0) as listener:
+            opened = serving.Door(listener, Server(), LIMITS)
+            accepting = asyncio.create_task(opened.accept())
+            for count in (1, 2):
+                line = socket.create_connection(listener.getsockname())
+                with line:
+                    while len(refused) < count:
+                        await asyncio.sleep(0)
+            await opened.shut(accepting)
+        assert all(connection.fileno() == -1 for connection in refused)
+        assert listener.fileno() == -1
+
+    in_thread(play())
+
+
+def test_a_second_head_must_not_be_slow_either(service, pictures):
+    good = serving.request_of("linear", pictures[0])
+    with socket.create_connection(("127.0.0.1", service.port)) as line:
+        line.sendall(good)
+        assert b" 200 " in line.recv(65536)
+        line.settimeout(QUICKLY.body_seconds / 10)
+        due = time.monotonic() + QUICKLY.idle_seconds + 10
+        answer = None
+        line.sendall(misusing.HEAD + b"X: ")
+        while answer is None:
+            assert time.monotonic() < due
+            try:
+                line.sendall(b"x")
+                answer = line.recv(4096)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                answer = b""
+        assert answer == b"" or b"408" in answer
 
 
 def test_full_and_late_are_said(files, pictures):
@@ -963,9 +1141,15 @@ def test_a_busy_port_is_said_clearly(files, capsys):
         said = capsys.readouterr().out
         assert str(port) in said
         assert "another --port" in said
-    with pytest.raises(SystemExit):
-        serving.main(["linear=/no/such/file"])
-    assert "no file" in capsys.readouterr().err
+    for argument, said in (
+        ("linear=/no/such/file", "no file"),
+        (f"a/b={files['linear']}", "no name for an address"),
+        (f'a"b={files["linear"]}', "no name for an address"),
+        (str(files["linear"]), "no name for an address"),
+    ):
+        with pytest.raises(SystemExit):
+            serving.main([argument])
+        assert said in capsys.readouterr().err
 
 
 def test_workers_that_keep_ending_are_given_up(monkeypatch, files):
@@ -1073,6 +1257,16 @@ def test_a_load_counts_what_breaks(pictures):
     assert len(journal.latency) == 0
     assert told.answers == [None] * 3
     assert told.lost == 6
+
+
+def test_loads_have_a_clock_of_microseconds():
+    loop = loading.punctual()
+    try:
+        assert isinstance(loop._selector, selectors.SelectSelector)
+    finally:
+        loop.close()
+    clocks = {kind: clock for kind, (_, clock) in loading.LOADS.items()}
+    assert clocks["open"] is clocks["closed"] is loading.punctual
 
 
 def test_a_load_without_a_service_says_so():

@@ -21,12 +21,8 @@ from parallel_ai.production.generating.costs import (
 )
 from parallel_ai.production.generating.decoder import (
     SLOWEST,
-    Ahead,
     Attention,
     Block,
-    Cache,
-    CacheFullError,
-    Config,
     Decoder,
     random_model,
     turned,
@@ -36,6 +32,11 @@ from parallel_ai.production.generating.decoding import (
     check_length,
     with_cache,
     without_cache,
+)
+from parallel_ai.production.generating.engines import (
+    Engine,
+    ModelEngine,
+    PretendEngine,
 )
 from parallel_ai.production.generating.learning import (
     SMALL,
@@ -79,6 +80,11 @@ from parallel_ai.production.generating.recording import (
     roofs,
     token_seconds,
 )
+from parallel_ai.production.generating.remembering import (
+    Ahead,
+    Cache,
+    CacheFullError,
+)
 from parallel_ai.production.generating.sampling import (
     GREEDY,
     Sampling,
@@ -89,9 +95,6 @@ from parallel_ai.production.generating.sampling import (
 )
 from parallel_ai.production.generating.scheduling import (
     Answer,
-    Engine,
-    ModelEngine,
-    PretendEngine,
     Request,
     Served,
     Step,
@@ -99,6 +102,7 @@ from parallel_ai.production.generating.scheduling import (
     serve,
     serve_model,
 )
+from parallel_ai.production.generating.shapes import Config
 from parallel_ai.production.generating.speculating import (
     accept,
     agreement,

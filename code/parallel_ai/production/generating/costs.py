@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from parallel_ai.accelerators.devices import Peaks
-from parallel_ai.production.generating.decoder import Config
+from parallel_ai.production.generating.shapes import Config
 from parallel_ai.training.collectives.costs import Link, ring_time
 
 # Shapes from Grattafiori et al. (2024). Their MLP has three matrices, of

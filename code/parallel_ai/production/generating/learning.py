@@ -6,11 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
-from parallel_ai.production.generating.decoder import (
-    Config,
-    Decoder,
-    random_model,
-)
+from parallel_ai.production.generating.decoder import Decoder, random_model
+from parallel_ai.production.generating.shapes import Config
 from parallel_ai.production.generating.texts import corpus
 
 SMALL = Config()

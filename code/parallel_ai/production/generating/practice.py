@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from parallel_ai.production.generating.costs import cache_bytes
-from parallel_ai.production.generating.decoder import Config
+from parallel_ai.production.generating.shapes import Config
 from parallel_ai.toolbox.exercises import exercise
 
 

@@ -16,11 +16,7 @@ from parallel_ai.accelerators.devices import (
     share_of_sheet,
 )
 from parallel_ai.production.generating.costs import pass_work
-from parallel_ai.production.generating.decoder import (
-    Config,
-    Decoder,
-    random_model,
-)
+from parallel_ai.production.generating.decoder import Decoder, random_model
 from parallel_ai.production.generating.decoding import (
     with_cache,
     without_cache,
@@ -31,6 +27,7 @@ from parallel_ai.production.generating.scheduling import (
     one_by_one,
     serve_model,
 )
+from parallel_ai.production.generating.shapes import Config
 from parallel_ai.toolbox import device as devices
 from parallel_ai.toolbox.stopwatch import Timing, compare
 

@@ -8,18 +8,15 @@ import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from parallel_ai.production.generating.decoder import (
-    Ahead,
-    Cache,
-    Config,
-    Decoder,
-)
+from parallel_ai.production.generating.decoder import Decoder
+from parallel_ai.production.generating.remembering import Ahead, Cache
 from parallel_ai.production.generating.sampling import Sampling, probabilities
 from parallel_ai.production.generating.scheduling import (
     Request,
     one_by_one,
     serve_model,
 )
+from parallel_ai.production.generating.shapes import Config
 
 
 @torch.inference_mode()

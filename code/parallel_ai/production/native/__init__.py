@@ -63,6 +63,7 @@ from parallel_ai.production.native.latency import (
     one_by_one,
     percentiles,
 )
+from parallel_ai.production.native.layers import anatomy, gil
 from parallel_ai.production.native.linear import (
     InputError,
     NativeLinear,
@@ -80,12 +81,10 @@ from parallel_ai.production.native.practice import (
 from parallel_ai.production.native.sections import (
     SECTIONS,
     ahead,
-    anatomy,
     batches,
     compare_many,
     compare_one,
     everything,
-    gil,
     java,
     ladder,
     record,
@@ -107,6 +106,7 @@ from parallel_ai.production.native.traps import (
     wrong_layout,
 )
 from parallel_ai.production.native.ways import (
+    TOLERANCES,
     Way,
     all_ways,
     compare_ways,
@@ -117,6 +117,7 @@ from parallel_ai.production.native.ways import (
 
 __all__ = [
     "SECTIONS",
+    "TOLERANCES",
     "CompilationError",
     "CompiledForest",
     "InputError",

@@ -36,7 +36,8 @@ class NativeBooster:
     Parameters
     ----------
     text : str
-        What `Booster.model_to_string` wrote.
+        What `Booster.model_to_string` wrote, all of it: of a part LightGBM
+        may end the process. `whole_trees` of *Serving* checks a file's.
     parameters : str
         As on the command line, such as ``num_threads=2``.
     """

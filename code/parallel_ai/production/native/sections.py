@@ -1,13 +1,11 @@
 """What the page measures, each part as JSON: here, or from a record."""
 
-import tracemalloc
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import numpy as np
-import sklearn
 from threadpoolctl import threadpool_limits
 
 from parallel_ai.one_machine.measuring import multiply_rate, read_bandwidth
@@ -17,17 +15,10 @@ from parallel_ai.production.native.compiling import (
     MissingToolError,
 )
 from parallel_ai.production.native.deep import compare_ahead
-from parallel_ai.production.native.forests import (
-    CompiledForest,
-    cython_forest,
-    trees_of,
-)
+from parallel_ai.production.native.forests import CompiledForest, trees_of
 from parallel_ai.production.native.java_class import code_too_large, run_java
-from parallel_ai.production.native.latency import (
-    BATCHES,
-    batch_curve,
-    calls_made,
-)
+from parallel_ai.production.native.latency import BATCHES, batch_curve
+from parallel_ai.production.native.layers import anatomy, gil
 from parallel_ai.production.native.linear import (
     NativeLinear,
     Weights,
@@ -38,6 +29,7 @@ from parallel_ai.production.native.ways import compare_ways, judge
 from parallel_ai.toolbox import machine, records
 from parallel_ai.toolbox.stopwatch import Timing, measure
 
+MILLION = 1_000_000
 KERNELS = ("plain", "lanes", "blocked")
 LADDER = (
     ("-O0",),
@@ -46,60 +38,6 @@ LADDER = (
     ("-O3", "-march=native"),
     ("-O3", "-march=native", "-ffast-math"),
 )
-
-
-def anatomy() -> list[dict[str, Any]]:
-    """Take one prediction of one row apart, layer by layer.
-
-    Returns
-    -------
-    list of dict
-        ``model``, ``way``, ``seconds``, ``calls`` (functions that are gone
-        through) and ``bytes`` (most that Python and NumPy hold meanwhile).
-    """
-    m = trained()
-    weights, row = Weights.of(m.linear), m.rows[:1]
-    native = NativeLinear(weights)
-    compiled = CompiledForest(trees_of(m.forest), row.shape[1])
-    layers: list[tuple[str, str, bool, Callable[[np.ndarray], Any]]] = [
-        ("logistic regression", "scikit-learn", False, m.linear.predict_proba),
-        ("logistic regression", "unchecked", True, m.linear.predict_proba),
-        ("logistic regression", "NumPy", True, partial(numpy_linear, weights)),
-        ("logistic regression", "product alone", True,
-         lambda x: x @ weights.matrix),
-        ("logistic regression", "C", True, native),
-        ("forest", "scikit-learn", False, m.forest.predict_proba),
-        ("forest", "unchecked", True, m.forest.predict_proba),
-        ("forest", "its trees alone", True, partial(cython_forest, m.forest)),
-        ("forest", "C", True, compiled),
-    ]  # fmt: skip
-    found = []
-    for model, name, unchecked, predict in layers:
-        with sklearn.config_context(
-            assume_finite=unchecked, skip_parameter_validation=unchecked
-        ):
-            job = partial(predict, row)
-            found.append(
-                {
-                    "model": model,
-                    "way": name,
-                    "seconds": measure(job).median,
-                    "calls": calls_made(job),
-                    "bytes": _most_allocated(job),
-                }
-            )
-    return found
-
-
-def _most_allocated(job: Callable[[], Any]) -> int:
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
-        tracemalloc.reset_peak()
-        job()
-        return tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
 
 
 def ladder(rows: int = 500, repeats: int = 5) -> dict[str, Any]:
@@ -135,12 +73,19 @@ def ladder(rows: int = 500, repeats: int = 5) -> dict[str, Any]:
 def scaling(count: int | None = None, repeats: int = 3) -> dict[str, Any]:
     """Let 1, 2, … threads answer more rows than a cache holds.
 
+    Parameters
+    ----------
+    count : int, optional
+        Rows of a call: 50,000, or fewer where memory is short. A million is
+        so many calls: as one array it would have 3 GB.
+
     Returns
     -------
     dict
         ``rows``, ``row_bytes``, ``operations`` a row, ``threads``, and for
         each number of threads: rows a second of ``C`` and ``NumPy``, the
-        bandwidth ``read`` in bytes and ``float32`` operations a second.
+        bandwidth ``read`` in bytes and ``float32`` operations a second;
+        ``million``, seconds of each for a million rows, by all threads.
     """
     m = trained()
     fit = machine.memory() // 8 // m.rows[0].nbytes
@@ -158,16 +103,32 @@ def scaling(count: int | None = None, repeats: int = 3) -> dict[str, Any]:
     }  # fmt: skip
     out = np.empty((count, native.classes), np.float32)
     for n in threads:
-        taken = measure(native, rows, n, out, repeats=repeats)
-        found["C"].append(count / taken.median)
+        ways = {
+            "C": partial(native, rows, n, out),
+            "NumPy": partial(numpy_linear, weights, rows),
+        }
         with threadpool_limits(n, user_api="blas"):
-            taken = measure(numpy_linear, weights, rows, repeats=repeats)
-        found["NumPy"].append(count / taken.median)
+            for name, way in ways.items():
+                taken = measure(way, repeats=repeats)
+                found[name].append(count / taken.median)
         # More threads have no lower roof, whatever else ran meanwhile.
         read, flops = read_bandwidth(n, rows.nbytes), multiply_rate(workers=n)
         found["read"].append(max([read, *found["read"]]))
         found["float32"].append(max([flops, *found["float32"]]))
+    calls = -(-MILLION // count)
+    with threadpool_limits(threads[-1], user_api="blas"):
+        found["million"] = {
+            name: _seconds(way, calls) * MILLION / (calls * count)
+            for name, way in ways.items()
+        }
     return found
+
+
+def _seconds(job: Callable[[], Any], calls: int) -> float:
+    begun = time.perf_counter()
+    for _ in range(calls):
+        job()
+    return time.perf_counter() - begun
 
 
 def batches(sizes: tuple[int, ...] = BATCHES) -> dict[str, Any]:
@@ -183,50 +144,6 @@ def batches(sizes: tuple[int, ...] = BATCHES) -> dict[str, Any]:
     }
     with threadpool_limits(1, user_api="blas"):
         return {"sizes": sizes, "ways": batch_curve(ways, m.rows, sizes)}
-
-
-def gil(rows: int = 20_000, rounds: int = 3) -> dict[str, float]:
-    """Let Python threads call C that lets go of the GIL, and C that does not.
-
-    `ctypes.PyDLL` keeps the GIL: it is for functions of Python's own C API.
-
-    Returns
-    -------
-    dict
-        Seconds for the same rows: by one thread, by one for each CPU, and
-        by as many of OpenMP below each of these.
-    """
-    import ctypes
-
-    m = trained()
-    weights, threads = Weights.of(m.linear), machine.cpus()
-    polite, rude = NativeLinear(weights), NativeLinear(weights)
-    keeping = ctypes.PyDLL(polite.library._name).blocked
-    keeping.argtypes, keeping.restype = rude.function.argtypes, None
-    rude.function = keeping
-    parts = np.array_split(np.resize(m.rows, (rows, 784)), threads)
-
-    def together(predict: Any, pool: ThreadPoolExecutor) -> None:
-        list(pool.map(predict, parts))
-
-    with ThreadPoolExecutor(threads) as pool:
-        return {
-            "one thread": measure(
-                lambda: [polite(part) for part in parts], repeats=rounds
-            ).median,
-            "threads, CDLL": measure(
-                together, polite, pool, repeats=rounds
-            ).median,
-            "threads, PyDLL": measure(
-                together, rude, pool, repeats=rounds
-            ).median,
-            "threads of threads": measure(
-                together,
-                partial(polite, threads=threads),
-                pool,
-                repeats=rounds,
-            ).median,
-        }
 
 
 def java() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from parallel_ai.production.operations.fleet import LIMIT, Fleet
+from parallel_ai.production.operations.fleet import Fleet
 from parallel_ai.production.operations.store import (
     NotTakenError,
     current,
@@ -29,6 +29,8 @@ from parallel_ai.production.serving import (
     scraped,
 )
 from parallel_ai.production.serving.packed import PIXELS
+
+SECONDS = 60.0  # that a connection may take
 
 
 def chosen(key: str, share: float, salt: str = "") -> bool:
@@ -206,7 +208,7 @@ def two_queues(clients: int = 20) -> dict[str, int]:
         port = listener.getsockname()[1]
         pair.append(listener)
     callers = [
-        socket.create_connection(("127.0.0.1", port), LIMIT)
+        socket.create_connection(("127.0.0.1", port), SECONDS)
         for _ in range(clients)
     ]
     pair[0].close()

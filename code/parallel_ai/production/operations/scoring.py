@@ -20,7 +20,7 @@ from parallel_ai.production.native import (
     Weights,
     numpy_linear,
 )
-from parallel_ai.production.serving import Model, load_model
+from parallel_ai.production.serving import Model, load_model, whole_trees
 from parallel_ai.production.serving.packed import PIXELS, Predict
 
 LAYOUTS = ("columns", "bytes")
@@ -143,7 +143,7 @@ def opened(scorer: Scorer) -> tuple[Predict, str]:
 def native_way(model: Model, path: Path) -> tuple[Predict, str]:
     """Choose the best of *Native and parallel* for a file; one thread."""
     if path.suffix == ".txt":
-        booster = NativeBooster(path.read_text())
+        booster = NativeBooster(whole_trees(path.read_text("utf8")))
         return lambda pixels: booster(pixels.astype("f4")), "LightGBM's C"
     if path.suffix != ".npz":
         return model.predict, "PyTorch"

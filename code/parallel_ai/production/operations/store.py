@@ -1,8 +1,10 @@
 """Versions of a model on disk: whole, named by content, one of them current."""
 
 import hashlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -21,7 +23,7 @@ DIGITS = 12
 POINTER = "CURRENT"
 
 
-class NotTakenError(RuntimeError):
+class NotTakenError(ValueError):
     """A version that does not do what it should; the message says what."""
 
 
@@ -81,11 +83,10 @@ def publish(
     store.mkdir(parents=True, exist_ok=True)
     model = load_model("model", source)
     expected = np.asarray(model.predict(pixels))
+    golden = io.BytesIO()
+    np.savez(golden, pixels=pixels, labels=labels, expected=expected)
+    save_whole(store / f"golden-{model.version}.npz", golden.getvalue())
     save_whole(store / f"{model.version}{source.suffix}", source.read_bytes())
-    np.savez(
-        store / f"golden-{model.version}.npz",
-        pixels=pixels, labels=labels, expected=expected,
-    )  # fmt: skip
     return model.version
 
 
@@ -106,10 +107,20 @@ def file_of(store: Path, version: str) -> Path:
 
 
 def golden_of(store: Path, version: str) -> Golden:
-    """Read a version's golden rows."""
+    """Read a version's golden rows.
+
+    Raises
+    ------
+    NotTakenError
+        There are none, or they are damaged.
+    """
     path = store / f"golden-{version}.npz"
-    with np.load(path, allow_pickle=False) as file:
-        return Golden(file["pixels"], file["labels"], file["expected"])
+    try:
+        content = io.BytesIO(path.read_bytes())
+        with np.load(content, allow_pickle=False) as file:
+            return Golden(file["pixels"], file["labels"], file["expected"])
+    except (OSError, EOFError, LookupError, ValueError, BadZipFile) as error:
+        raise NotTakenError(f"{path.name}: {error}") from error
 
 
 def take(store: Path, version: str, name: str = "model") -> Model:
@@ -136,8 +147,17 @@ def point(store: Path, version: str) -> None:
 
 
 def current(store: Path) -> str:
-    """Say which version is the current one."""
-    return (store / POINTER).read_text()
+    """Say which version is the current one.
+
+    Raises
+    ------
+    NotTakenError
+        None has been pointed at yet.
+    """
+    try:
+        return (store / POINTER).read_text()
+    except FileNotFoundError:
+        raise NotTakenError(f"no version of {store} is current") from None
 
 
 def latest(store: Path, suffix: str = ".npz") -> Path:

@@ -10,12 +10,7 @@ how late an answer is. With a model's file::
 
 from functools import partial
 
-from parallel_ai.production.serving.answering import (
-    Door,
-    Service,
-    refusal,
-    serve,
-)
+from parallel_ai.production.serving.answering import Service, refusal
 from parallel_ai.production.serving.asking import (
     Line,
     Told,
@@ -64,12 +59,15 @@ from parallel_ai.production.serving.counting import (
     names_of,
     waiting_for,
 )
+from parallel_ai.production.serving.door import Door, serve
 from parallel_ai.production.serving.loading import (
+    LOADS,
     Journal,
     closed_loop,
     load,
     offered,
     open_loop,
+    punctual,
 )
 from parallel_ai.production.serving.misusing import (
     CLOSED,
@@ -89,11 +87,13 @@ from parallel_ai.production.serving.packed import (
     linear_from,
     load_model,
     network_from,
+    sealed,
     train_all,
     train_linear,
     train_network,
     train_trees,
     trees_from,
+    whole_trees,
 )
 from parallel_ai.production.serving.practice import (
     batches_of,
@@ -138,11 +138,13 @@ from parallel_ai.production.serving.team import (
     Settings,
     Team,
     listening,
+    models_of,
     prepare,
     supervise,
     work,
 )
 from parallel_ai.production.serving.waiting import (
+    Apart,
     Little,
     erlang_c,
     fan_out,
@@ -154,6 +156,7 @@ from parallel_ai.production.serving.waiting import (
     play,
     poisson_times,
     slow_share,
+    taken_apart,
     utilisation,
 )
 
@@ -161,8 +164,10 @@ __all__ = [
     "BOUNDS",
     "CLIENTS",
     "CLOSED",
+    "LOADS",
     "QUICKLY",
     "SHARES",
+    "Apart",
     "Batched",
     "Batcher",
     "CallCost",
@@ -225,6 +230,7 @@ __all__ = [
     "misuse",
     "misuses",
     "mmc_wait",
+    "models_of",
     "names_of",
     "network_from",
     "no_constant",
@@ -243,6 +249,7 @@ __all__ = [
     "poisson_times",
     "post",
     "prepare",
+    "punctual",
     "quantile_of",
     "raw",
     "record",
@@ -253,6 +260,7 @@ __all__ = [
     "rest_of",
     "running",
     "scraped",
+    "sealed",
     "serve",
     "servers_needed",
     "service_times",
@@ -262,6 +270,7 @@ __all__ = [
     "standstill",
     "supervise",
     "sweep",
+    "taken_apart",
     "train_all",
     "train_linear",
     "train_network",
@@ -271,6 +280,7 @@ __all__ = [
     "under_load",
     "utilisation",
     "waiting_for",
+    "whole_trees",
     "work",
 ]
 

@@ -1,11 +1,10 @@
-"""The service: HTTP on one side, queues of models on the other."""
+"""The service: requests on one side, queues of models on the other."""
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Self
 
@@ -23,16 +22,9 @@ from parallel_ai.production.serving.checking import (
     pixels_from,
 )
 from parallel_ai.production.serving.counting import OTHER, STATUSES, Metrics
-from parallel_ai.production.serving.packed import Model
+from parallel_ai.production.serving.packed import PIXELS, Model
 
 LOG = logging.getLogger("parallel_ai.serving")
-# A stack trace for each request that is no HTTP would fill a disk.
-QUIET = logging.getLogger("parallel_ai.serving.http")
-QUIET.setLevel(logging.CRITICAL)
-LATE = (
-    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n"
-    b"Content-Type: text/plain\r\nContent-Length: 8\r\n\r\ntoo slow"
-)
 
 
 class Service:
@@ -43,6 +35,9 @@ class Service:
     models : list of Model
         Of several with one name the last is the one that answers if a
         client asks for no version.
+    warm : bool
+        Call each model in the threads that will answer, before anybody is
+        let in.
     """
 
     def __init__(
@@ -51,22 +46,27 @@ class Service:
         design: Design,
         limits: Limits,
         metrics: Metrics,
+        warm: bool = True,
     ) -> None:
         self.models, self.design, self.limits = models, design, limits
-        self.metrics = metrics
+        self.metrics, self.warm = metrics, warm
         self.batchers: dict[tuple[str, str], Batcher] = {}
         self.current = {model.name: model.version for model in models}
         self.draining = False
 
     async def __aenter__(self) -> Self:
-        """Open a queue for each model."""
-        self.stack = AsyncExitStack()
-        for m in self.models:
-            note = partial(self.metrics.batch, m.name)
-            waiting = partial(self.metrics.waiting, m.name)
-            batcher = Batcher(m.predict, self.design, note, waiting)
-            await self.stack.enter_async_context(batcher)
-            self.batchers[m.name, m.version] = batcher
+        """Open a queue for each model, with threads that have called it."""
+        async with AsyncExitStack() as stack:
+            for m in self.models:
+                note = partial(self.metrics.batch, m.name)
+                waiting = partial(self.metrics.waiting, m.name)
+                batcher = Batcher(m.predict, self.design, note, waiting)
+                await stack.enter_async_context(batcher)
+                self.batchers[m.name, m.version] = batcher
+                if self.warm:
+                    full = max(1, self.design.max_batch)
+                    await batcher.warm(np.zeros((full, PIXELS), np.uint8))
+            self.stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -212,132 +212,3 @@ class Service:
 def refusal(status: int, reason: str) -> web.Response:
     """Make an answer that says why not."""
     return web.json_response({"error": reason}, status=status)
-
-
-class Door:
-    """Lets connections in: so many, one by one, and none that says nothing.
-
-    All workers accept from one listening socket. Connections that wait there
-    belong to none of them, so they outlive a worker. asyncio's own server
-    takes all that wait at once; this one takes one a turn of its loop, so
-    that the others get some, too.
-    """
-
-    def __init__(
-        self, listener: socket.socket, server: web.Server, limits: Limits
-    ) -> None:
-        self.listener, self.server, self.limits = listener, server, limits
-        self.timers: set[asyncio.TimerHandle] = set()
-        self.last: asyncio.Task[None] | None = None
-
-    async def accept(self) -> None:
-        """Accept until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            if len(self.server.connections) >= self.limits.connections:
-                await asyncio.sleep(0.01)  # the kernel lets the others wait
-                continue
-            await self.knock(loop)  # if cancelled here, it has taken nobody
-            try:
-                connection, _ = self.listener.accept()
-            except BlockingIOError:  # another worker was quicker
-                continue
-            except OSError:  # gone already, or no descriptor is left
-                await asyncio.sleep(0.01)
-                continue
-            self.last = asyncio.create_task(self.let_in(loop, connection))
-            await asyncio.shield(self.last)
-
-    async def knock(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wait until somebody is at the door."""
-        somebody = asyncio.Event()
-        loop.add_reader(self.listener, somebody.set)
-        try:
-            await somebody.wait()
-        finally:
-            loop.remove_reader(self.listener)
-
-    async def let_in(
-        self, loop: asyncio.AbstractEventLoop, connection: socket.socket
-    ) -> None:
-        """Give a connection to the server, and watch it."""
-        connection.setblocking(False)
-        transport, handler = await loop.connect_accepted_socket(
-            self.server, connection
-        )
-        self.watch(loop, transport, handler)
-
-    def watch(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        transport: asyncio.Transport,
-        handler: asyncio.BaseProtocol,
-    ) -> None:
-        """Close a connection whose first request does not come."""
-
-        def close() -> None:
-            self.timers.discard(timer)
-            if not getattr(handler, "_request_count", 1):
-                transport.write(LATE)
-                transport.close()
-
-        timer = loop.call_later(self.limits.head_seconds, close)
-        self.timers.add(timer)
-
-    def close(self) -> None:
-        """Forget about the connections."""
-        for timer in self.timers:
-            timer.cancel()
-
-
-async def serve(
-    service: Service,
-    listener: socket.socket,
-    stop: asyncio.Event,
-    ready: Callable[[], None],
-    drain: float,
-    linger: float = 0.0,
-) -> None:
-    """Serve until told to stop; then finish what has come in.
-
-    Parameters
-    ----------
-    ready : callable
-        Called when requests will be answered.
-    drain : float
-        Seconds in which those under way must end.
-    linger : float
-        Seconds for which open connections may ask once more before; each
-        answer then closes its connection, and says so.
-    """
-    async with service:
-        runner = web.AppRunner(
-            service.application(),
-            access_log=None,
-            handler_cancellation=True,  # for clients who have left
-            shutdown_timeout=drain,
-            keepalive_timeout=service.limits.idle_seconds,
-            logger=QUIET,
-            lingering_time=1.0,
-            auto_decompress=False,
-        )
-        await runner.setup()
-        assert runner.server is not None  # noqa: S101 - for mypy
-        door = Door(listener, runner.server, service.limits)
-        accepting = asyncio.create_task(door.accept())
-        ready()
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait(
-            {stopped, accepting}, return_when=asyncio.FIRST_COMPLETED
-        )
-        service.drain()
-        accepting.cancel()
-        with suppress(asyncio.CancelledError):
-            await accepting  # raises what has ended it, if anything has
-        listener.close()
-        due = time.monotonic() + linger
-        while runner.server.connections and time.monotonic() < due:
-            await asyncio.sleep(0.01)
-        door.close()
-        await runner.cleanup()
-        stopped.cancel()

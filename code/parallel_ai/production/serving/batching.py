@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Self
 import numpy as np
 
 from parallel_ai.production.serving.packed import Predict
+
+LIMIT = 60.0  # seconds: no call to warm up lasts longer
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,36 @@ class Batcher:
         for job in self.jobs:
             job.answer.cancel()
         self.pool.shutdown()
+
+    async def warm(self, rows: np.ndarray, calls: int = 3) -> None:
+        """Call the model in each thread that will: one row, and a batch.
+
+        OpenMP's threads belong to the thread that has called them, kernels
+        are chosen by shape, and memory is fetched at a first call. What the
+        process's first thread has called before helps another one little.
+
+        Parameters
+        ----------
+        rows : array, (max_batch, …)
+            Such as will be asked; of any content.
+        """
+
+        def call(together: threading.Barrier) -> None:
+            together.wait(LIMIT)  # so that no thread takes another's turn
+            for count in (1, len(rows)):
+                for _ in range(calls):
+                    self.predict(rows[:count])
+
+        if not self.design.threads:
+            call(threading.Barrier(1))  # in the loop, as requests will be
+            return
+        loop = asyncio.get_running_loop()
+        all_there = threading.Barrier(self.design.threads)
+        threads = [
+            loop.run_in_executor(self.pool, call, all_there)
+            for _ in range(self.design.threads)
+        ]
+        await asyncio.gather(*threads)
 
     def hurry(self) -> None:
         """Wait for no fuller batch any more: the end is near."""

@@ -1,6 +1,8 @@
 """Three models, each in a file that holds no code, loaded by its path."""
 
 import hashlib
+import io
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from parallel_ai.accelerators import vision
 from parallel_ai.toolbox import datasets
 
 PIXELS, CLASSES = 28 * 28, 10
+SEAL, END = "sha256=", "\nend of parameters\n"
 LEARNT = 3_000  # pictures: this chapter asks how a service runs
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -52,9 +55,10 @@ def load_model(name: str, path: Path) -> Model:
     """
     if path.suffix not in KINDS:
         raise ValueError(f"{path}: no kind of model, one of {sorted(KINDS)}")
-    version = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    content = path.read_bytes()  # once: another file may come in its place
+    version = hashlib.sha256(content).hexdigest()[:12]
     try:
-        predict = KINDS[path.suffix](path)
+        predict = KINDS[path.suffix](content)
         right = predict(np.zeros((1, PIXELS), "u1")).shape == (1, CLASSES)
     except Exception as error:
         raise ValueError(f"{path}: {error}") from error
@@ -63,9 +67,9 @@ def load_model(name: str, path: Path) -> Model:
     return Model(name, version, predict)
 
 
-def linear_from(path: Path) -> Predict:
+def linear_from(content: bytes) -> Predict:
     """Read weights of a logistic regression; NumPy does the rest."""
-    with np.load(path, allow_pickle=False) as file:
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
         weights, bias = file["weights"], file["bias"]
 
     def predict(pixels: np.ndarray) -> np.ndarray:
@@ -77,9 +81,48 @@ def linear_from(path: Path) -> Predict:
     return predict
 
 
-def trees_from(path: Path) -> Predict:
+def sealed(text: str) -> str:
+    """Add a line to a text that tells its digest."""
+    return f"{text}{SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n"
+
+
+def whole_trees(text: str) -> str:
+    """Return a model's text of LightGBM's, if it is as it was written.
+
+    LightGBM believes what it reads: of a text that was cut off, or in which
+    a byte has changed, it reads beyond the end, and the process may be over,
+    or turn in circles, before Python hears of it.
+
+    Parameters
+    ----------
+    text : str
+        With the line of `sealed`; or without it, as from others. Then only
+        a missing part is found: the head tells the bytes of all trees.
+
+    Raises
+    ------
+    ValueError
+        It is not whole, or not what was sealed.
+    """
+    body, seal, _ = text.rpartition(SEAL)
+    if seal:
+        if sealed(body) != text:
+            raise ValueError("changed since it was sealed")
+        return body
+    head, _, rest = text.partition("\n\n")
+    told = re.search(r"^tree_sizes=([\d ]+)$", head, re.MULTILINE)
+    if not head.startswith("tree\n") or told is None:
+        raise ValueError("no model of LightGBM's: its head is missing")
+    trees = sum(map(int, told[1].split()))
+    end = rest.encode()[trees:].decode(errors="replace")
+    if not end.startswith("end of trees\n") or END not in end:
+        raise ValueError(f"cut off: no {END.strip()!r} behind its trees")
+    return text
+
+
+def trees_from(content: bytes) -> Predict:
     """Read boosted trees from LightGBM's text; one thread a call."""
-    booster = lightgbm.Booster(model_file=path)
+    booster = lightgbm.Booster(model_str=whole_trees(content.decode()))
 
     def predict(pixels: np.ndarray) -> np.ndarray:
         return np.asarray(booster.predict(pixels, num_threads=1))
@@ -87,10 +130,11 @@ def trees_from(path: Path) -> Predict:
     return predict
 
 
-def network_from(path: Path) -> Predict:
+def network_from(content: bytes) -> Predict:
     """Read weights of the CNN of *Fashion-MNIST on CPU and GPU*."""
     network = vision.cnn()
-    network.load_state_dict(torch.load(path, weights_only=True))
+    weights = torch.load(io.BytesIO(content), weights_only=True)
+    network.load_state_dict(weights)
     network.eval()
 
     @torch.inference_mode()
@@ -124,7 +168,8 @@ def train_trees(x: np.ndarray, y: np.ndarray, path: Path) -> None:
         "num_threads": 1, "force_col_wise": True, "verbose": -1, "seed": 0,
     }  # fmt: skip
     data = lightgbm.Dataset(x.astype("f4"), y)
-    lightgbm.train(settings, data, 8).save_model(path)
+    text = lightgbm.train(settings, data, 8).model_to_string()
+    path.write_text(sealed(text), encoding="utf8")
 
 
 def train_network(x: np.ndarray, y: np.ndarray, path: Path) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import multiprocessing
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -98,8 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = parser.parse_args(arguments)
     models = [tuple(text.partition("=")[::2]) for text in told.models]
     for name, path in models:
-        if not name or not Path(path).is_file():
-            parser.error(f"no file of a model: {path or name}")
+        if not re.fullmatch(r"[\w.-]+", name) or not path:
+            parser.error(f"no name for an address: {name}; write name=path")
+        if not Path(path).is_file():
+            parser.error(f"no file of a model: {path}")
     design = Design(
         told.workers, told.threads, told.max_batch, told.max_wait,
         told.room, told.seconds,

@@ -172,38 +172,46 @@ def cost_of_a_million(rate: float, price: float) -> float:
     return 1e6 / rate / 3600 * price
 
 
-def service_times(
-    port: int, model: str = "cnn", count: int = 300
-) -> np.ndarray:
+def service_times(port: int, model: str = "cnn") -> np.ndarray:
     """Ask one after the other, with nobody else there; seconds of each."""
-    journal = load("closed", port, requests_for(model), 1, 0.3)
-    return journal.latency[:count]
+    return load("closed", port, requests_for(model), 1, 0.4).latency
 
 
 def against_theory(
-    shares: Sequence[float] = (0.3, 0.6, 0.85), seconds: float = 0.5
+    shares: Sequence[float] = (0.3, 0.6, 0.85), count: int = 500
 ) -> dict[str, Any]:
     """Measure the naive service's mean times beside those of a queue.
+
+    Parameters
+    ----------
+    count : int
+        Requests of each load, whatever its rate.
 
     Returns
     -------
     dict
         ``service``: seconds of each request when it is alone; ``mean``:
         seconds that one occupies the busy service, 1/capacity; ``loads`` as
-        in `sweep`; ``journals`` of them.
+        in `sweep`; ``journals`` of them; ``usual``: the journal of the first
+        load, made once more by asyncio's usual clock.
     """
     with serving(designs()["one by one"]) as service:
-        capacity(service.port, "cnn", 0.05)
-        alone = service_times(service.port)
-        most = capacity(service.port, "cnn", 0.4)
-        pairs = [
-            under_load(service.port, share * most, seconds) for share in shares
-        ]
+        port = service.port
+        capacity(port, "cnn", 0.05)
+        alone = service_times(port)
+        most = capacity(port, "cnn", 0.4)
+        rates = [share * most for share in shares]
+        pairs = [under_load(port, rate, count / rate) for rate in rates]
+        usual = offered(
+            port, requests_for("cnn"), rates[0], count / rates[0],
+            kind="open, by the usual clock",
+        )  # fmt: skip
     return {
         "service": alone,
         "mean": 1 / most,
         "loads": [summary for summary, _ in pairs],
         "journals": [journal for _, journal in pairs],
+        "usual": usual,
     }
 
 

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -19,6 +20,7 @@ from parallel_ai.one_machine.processes import SAFE, begin
 from parallel_ai.production.serving.batching import Design
 from parallel_ai.production.serving.checking import Limits
 from parallel_ai.production.serving.counting import Metrics, names_of
+from parallel_ai.production.serving.packed import Model, load_model
 
 HOST = "127.0.0.1"
 LIMIT = 60.0  # seconds: no start lasts longer
@@ -78,23 +80,53 @@ def listening(port: int) -> socket.socket:
     return listener
 
 
+def models_of(settings: Settings) -> list[Model]:
+    """Load the models of a service.
+
+    Raises
+    ------
+    OSError, ValueError
+        A file is not there, or no model.
+    """
+    return [load_model(name, path) for name, path in settings.models]
+
+
 def work(
-    settings: Settings, listener: socket.socket, cells: Any, row: int, say: Any
+    settings: Settings,
+    listener: socket.socket,
+    cells: Any,
+    row: int,
+    say: Any,
+    models: Callable[[Settings], list[Model]] = models_of,
+    warm: bool = True,
+    linger: float = 0.0,
 ) -> None:
-    """Be a worker: load the models, say so, and answer until SIGTERM."""
+    """Be a worker: load and warm up, say so, and answer until SIGTERM.
+
+    Parameters
+    ----------
+    cells, row
+        Of `Metrics`.
+    say : multiprocessing.connection.Connection
+        Gets the row when requests will be answered, or why they will not.
+    models : callable
+        Loads them.
+    warm, linger
+        Of `Service` and of `serve`.
+    """
     begin(None)  # Ctrl-C is the parent's, and without it this one ends
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is a loop
 
     import torch
     from threadpoolctl import threadpool_limits
 
-    from parallel_ai.production.serving.answering import Service, serve
-    from parallel_ai.production.serving.packed import load_model
+    from parallel_ai.production.serving.answering import Service
+    from parallel_ai.production.serving.door import serve
 
     listener.setblocking(False)
     torch.set_num_threads(1)  # the workers and their threads are enough
     try:
-        models = [load_model(name, path) for name, path in settings.models]
+        loaded = models(settings)
     except (OSError, ValueError) as error:
         say.send(str(error))
         sys.exit(1)
@@ -104,10 +136,13 @@ def work(
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         metrics = Metrics(settings.names, cells, row)
-        service = Service(models, settings.design, settings.limits, metrics)
-        await serve(
-            service, listener, stop, lambda: say.send(row), settings.drain
+        service = Service(
+            loaded, settings.design, settings.limits, metrics, warm
         )
+        await serve(
+            service, listener, stop, lambda: say.send(row),
+            settings.drain, linger,
+        )  # fmt: skip
 
     with threadpool_limits(1):
         asyncio.run(until_told())
@@ -116,7 +151,7 @@ def work(
 def prepare() -> None:
     """Have the fork server, where there is one, import what workers need."""
     if SAFE == "forkserver":
-        forkserver.set_forkserver_preload([f"{__package__}.answering"])
+        forkserver.set_forkserver_preload([f"{__package__}.door"])
         forkserver.ensure_running()
 
 
@@ -129,15 +164,24 @@ class Team:
         Told what happens, in a line.
     method : str
         How workers start: "fork", "spawn" or "forkserver".
+    more
+        Of `work`.
     """
+
+    failure: type[Exception] = RuntimeError  # a worker does not come up
 
     def __init__(
         self,
         settings: Settings,
         say: Callable[[str], None] = print,
         method: str = SAFE,
+        **more: Any,
     ) -> None:
-        self.settings, self.say = settings, say
+        self.settings, self.say, self.work = (
+            settings,
+            say,
+            partial(work, **more),
+        )
         self.context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
             prepare()
@@ -152,11 +196,13 @@ class Team:
         Raises
         ------
         RuntimeError
-            It ended, or is not ready after `LIMIT` seconds.
+            It ended, or is not ready after `LIMIT` seconds; with its reason,
+            if it had one.
         """
         here, there = self.context.Pipe(duplex=False)
         worker = self.context.Process(
-            target=work, args=(self.settings, listener, self.cells, row, there)
+            target=self.work,
+            args=(self.settings, listener, self.cells, row, there),
         )
         worker.start()
         self.workers[row] = worker
@@ -164,11 +210,11 @@ class Team:
         with here:
             wait([here, worker.sentinel], LIMIT)
             try:
-                told = here.recv() if here.poll() else "is late, or has died"
+                told = here.recv() if here.poll() else "is not ready in time"
             except EOFError:
                 told = "has died"
         if told != row:
-            raise RuntimeError(f"worker {row}: {told}")
+            raise self.failure(f"worker {row}: {told}")
 
     def look_after(self, listener: socket.socket, stop: Any) -> None:
         """Replace workers that die, until something comes from `stop`.

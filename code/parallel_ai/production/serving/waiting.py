@@ -147,6 +147,59 @@ def little(begun: np.ndarray, ended: np.ndarray) -> Little:
     )
 
 
+@dataclass(frozen=True)
+class Apart:
+    """Where the mean time beyond that of a request alone was spent.
+
+    Attributes
+    ----------
+    late : float
+        Seconds between due and sent: not the service's, the generator's.
+    cold : float
+        Seconds that those who met nobody took more than one of a row of
+        requests, each of which comes at once after the last answer.
+    queued : float
+        Seconds that those who met somebody took more: the queue.
+    """
+
+    late: float
+    cold: float
+    queued: float
+
+    @property
+    def beyond(self) -> float:
+        """Seconds of all of it."""
+        return self.late + self.cold + self.queued
+
+
+def taken_apart(
+    due: np.ndarray, sent: np.ndarray, ended: np.ndarray, alone: float
+) -> Apart:
+    """Divide the mean time of an open load among its causes.
+
+    Parameters
+    ----------
+    due, sent, ended : array of float, (n,)
+        Seconds, of each request.
+    alone : float
+        Mean seconds of a request when there is no other.
+
+    Returns
+    -------
+    Apart
+        Its parts add up to the mean of ``ended - due``, less `alone`.
+    """
+    order = np.argsort(sent, kind="stable")
+    sent, ended = sent[order], ended[order]
+    before = np.concatenate([[-np.inf], np.maximum.accumulate(ended)[:-1]])
+    more, nobody = ended - sent - alone, before <= sent
+    return Apart(
+        late=float((sent - due[order]).mean()),
+        cold=float(more[nobody].sum() / len(more)),
+        queued=float(more[~nobody].sum() / len(more)),
+    )
+
+
 def slow_share(share: float, parts: int) -> float:
     """Probability that at least one of so many independent parts is slow."""
     return 1 - (1 - share) ** parts
