@@ -54,8 +54,11 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module", params=[2, 3])
-def crew(request) -> Iterator[int]:
-    """Processes of joblib that several tests share; starting takes long."""
+def crew(request) -> int:
+    """Processes of joblib that several tests share; starting takes long.
+
+    Those of the smaller crew stay for the larger one.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # sleep while waiting
         for name in ("OMP", "OPENBLAS", "MKL"):
@@ -63,8 +66,7 @@ def crew(request) -> Iterator[int]:
         joblib.Parallel(request.param)(
             joblib.delayed(abs)(i) for i in range(request.param)
         )
-    yield request.param
-    get_reusable_executor().shutdown(wait=True)
+    return request.param
 
 
 @pytest.fixture
@@ -346,7 +348,7 @@ def test_the_librarys_forest_does_not_depend_on_its_workers(team, digits):
     np.testing.assert_array_equal(alone.predict(X), others.predict(X))
 
 
-def test_an_error_in_one_tree_reaches_the_caller(digits, workers):
+def test_an_error_in_one_tree_reaches_the_caller(digits):
     X, y = digits
     X = X.copy()
     X[:, 0] = np.inf
