@@ -412,12 +412,18 @@ def test_unfold_reads_counts_processes_and_odd_frames():
         'process 12:"python";process 13:"python -c a; b(\'c\')";f (b.py) 5\n'
         "main (a.py);f.<locals>.<lambda> (<frozen x>) 1\n"
         "main (a.py);work (b.py) 4\n"
+        'process 12:"python";thread (0x7F2A): in C;f (b.py) 2\n'
+        "thread (0x7F2A): MainThread;main (a.py) 1\n"
+        "thread (0x7F2B);main (a.py) 1\n"
     )
     assert bottlenecks.unfold(text) == {
         ("main (a.py)", "work (b.py)"): 7,
         ("process 12", "main (a.py)"): 2,
         ("process 12", "process 13", "f (b.py)"): 5,
         ("main (a.py)", "f.<locals>.<lambda> (<frozen x>)"): 1,
+        ("process 12", "thread in C", "f (b.py)"): 2,
+        ("thread MainThread", "main (a.py)"): 1,
+        ("thread (0x7F2B)", "main (a.py)"): 1,
     }
     assert bottlenecks.unfold("") == Counter()
 

@@ -32,13 +32,6 @@ sizes = pytest.mark.parametrize("size", SIZES)
 teams = pytest.mark.parametrize("team", TEAMS)
 
 
-@pytest.fixture
-def loky():
-    """Dismiss joblib's workers, which wait for another loop."""
-    yield
-    loops.dismiss()
-
-
 @pytest.fixture(autouse=True)
 def no_monitor(monkeypatch):
     """Let the bars do without the thread that tqdm keeps for ever."""
@@ -81,7 +74,7 @@ def test_threads_agree_with_the_serial_loop(size, team):
 
 
 @teams
-def test_processes_agree_with_the_serial_loop(loky, team):
+def test_processes_agree_with_the_serial_loop(team):
     here = os.getpid()
     for size in SIZES:
         items = list(range(size))
@@ -112,7 +105,7 @@ def test_items_may_be_made_while_the_loop_runs():
     assert got == [0, 1, 2, 3, 4]
 
 
-def test_the_tasks_error_reaches_the_caller(loky):
+def test_the_tasks_error_reaches_the_caller():
     with pytest.raises(ZeroDivisionError):
         loops.loop_parallel(lambda i: 1 // i, [1, 0, 2], 2)
 
@@ -158,7 +151,7 @@ def test_the_three_kinds_are_complete(tmp_path):
     np.testing.assert_array_equal(np.concatenate(parts), images)
 
 
-def test_backends_are_compared_on_the_same_loop(loky):
+def test_backends_are_compared_on_the_same_loop():
     found = loops.compare_backends(abs, range(-3, 0), 2, repeats=1)
     assert list(found) == ["serial", "threading", "loky", "multiprocessing"]
     assert all(timing.result == [3, 2, 1] for timing in found.values())
@@ -178,7 +171,7 @@ def test_a_longer_time_counts_further():
 
 
 def test_overhead_compares_equal_loops_and_ends_with_the_limit(
-    loky, monkeypatch
+    monkeypatch,
 ):
     monkeypatch.setattr(overheads, "count_lasting", lambda seconds: 5)
     monkeypatch.setattr(overheads.machine, "cpus", lambda: 2)
@@ -200,7 +193,7 @@ def test_the_titles_of_the_comparisons():
     assert all(map(callable, loops.COMPARISONS.values()))
 
 
-def test_batches_begin_with_one_and_at_most_double(loky):
+def test_batches_begin_with_one_and_at_most_double():
     found = loops.batch_sizes(loops.count_to, [1] * 300)
     assert found[0] == 1
     assert len(found) > 1
@@ -221,7 +214,7 @@ def test_the_nearest_image_is_another_one(team):
     assert got == apart.argmin(axis=1).tolist()
 
 
-def test_large_arrays_arrive_in_a_file_and_read_only(loky):
+def test_large_arrays_arrive_in_a_file_and_read_only():
     large, small = np.zeros(200_000), np.zeros(10)
     seen = loops.loop_parallel(loops.arrival, [large, small], 2)
     assert seen == [("memmap", True, False), ("ndarray", False, True)]
@@ -640,7 +633,7 @@ def test_workers_outlive_a_killed_program_unless_told():
     "name",
     [n for n in EXERCISES if n.startswith(practice.__name__)],
 )
-def test_solutions_pass_their_checks(loky, name):
+def test_solutions_pass_their_checks(name):
     one = EXERCISES[name]
     one.check(one.solution)
 
@@ -734,7 +727,7 @@ def test_a_makespan_lies_within_its_bounds(seconds, workers, batch):
     assert got <= total / workers + longest + 1e-6
 
 
-def test_no_large_array_stays_in_a_file(loky):
+def test_no_large_array_stays_in_a_file():
     """Empty folders may stay until this process ends."""
     loops.loop_parallel(np.max, [np.zeros(200_000)] * 2, 2)
     loops.dismiss()

@@ -79,12 +79,14 @@ def unfold(text: str) -> Counter[Stack]:
     """Read folded stacks: in each line a stack, and how often it was seen.
 
     The form is that of Gregg's ``flamegraph.pl``: the outermost function
-    first, separated by semicolons. Commands of processes lose their paths.
+    first, separated by semicolons. Of a process the number is kept, of a
+    thread the name.
     """
     stacks: Counter[Stack] = Counter()
     for line in text.splitlines():
         frames, _, times = line.rpartition(" ")
         frames = re.sub(r'(process \d+):".*?"(?=;|$)', r"\1", frames)
+        frames = re.sub(r"(?<![^;])thread \(0x\w+\): ", "thread ", frames)
         stacks[tuple(frames.split(";"))] += int(times)
     return stacks
 
