@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_all_that_ranks_say_comes_back_and_twice(client):
     def chat(steps: int) -> tuple[int, int, int]:
         for step in range(steps):
             od.tell(od.packed({"step": step}), step=step)
-        print("one\ntwo")
+        print("one\ntwo", end="")
         return *dp.position(), os.getppid()
 
     told: list[od.Told] = []
@@ -169,6 +170,39 @@ def test_the_rank_that_dies_is_named(client):
     assert "SIGKILL" in str(error)
 
 
+def test_a_rank_that_dies_is_heard_and_takes_its_children_with_it(client):
+    """They hold its end of the pipe: that it breaks tells nothing."""
+
+    def fork_and_die() -> None:
+        child = os.fork()
+        if child == 0:
+            signal.sigwait([signal.SIGUSR2])  # for ever
+        od.tell(child=child)
+        od.kill_on(0)
+
+    told: list[od.Told] = []
+    error = failing(
+        client, fork_and_die, workers=1, report=told.append, seconds=60
+    )
+    assert "SIGKILL" in str(error)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        child = psutil.Process(told[0].values["child"])
+        assert child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_threads_speak_one_after_the_other(client):
+    def chat(size: int) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            for number in range(40):
+                pool.submit(od.tell, bytes(size), number=number)
+                pool.submit(print, number)
+
+    told: list[od.Told] = []
+    od.run_ddp(client, chat, 1 << 20, workers=1, report=told.append)
+    numbers = [one.values["number"] for one in told if one.values]
+    assert sorted(numbers) == list(range(40))
+
+
 def test_a_hang_says_where_each_rank_stands(client):
     error = failing(client, od.hang_on, 1, seconds=1)
     assert error.ranks == (0, 1)
@@ -223,7 +257,7 @@ def test_missing_workers(client):
         od.run_ddp(client, od.add_up, workers=3, patience=0.1)
     with pytest.raises(TimeoutError, match="not in the cluster: tcp://x:1"):
         od.run_ddp(client, od.add_up, workers=["tcp://x:1"])
-    for none in (0, []):
+    for none in (0, -1, []):
         with pytest.raises(ValueError, match="no workers"):
             od.run_ddp(client, od.add_up, workers=none)
 
