@@ -6,6 +6,8 @@ import signal
 import sys
 import types
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib import import_module, metadata
 from pathlib import Path
 
 import numpy as np
@@ -545,10 +547,47 @@ def test_the_call_of_ray_train(monkeypatch):
     of_torch.TorchTrainer = Trainer
     monkeypatch.setitem(sys.modules, "ray.train", train)
     monkeypatch.setitem(sys.modules, "ray.train.torch", of_torch)
-    called = od.train_by_ray(print, {"rate": 0.1}, workers=4)
+    called = od.train_by_ray(print, {"rate": 0.1}, workers=4, folder="f")
     assert called["train"] is print
     assert called["train_loop_config"] == {"rate": 0.1}
     assert called["scaling_config"] == {"num_workers": 4, "use_gpu": False}
+    assert called["run_config"]["storage_path"] == "f"
+
+
+def test_both_ways_are_compared_by_their_weights(monkeypatch):
+    """Without Ray Train: other numbers of ranks stand for other ways."""
+
+    def by_ranks(size: int, given: dict) -> dict:
+        return ranks.run(od.fashion_anywhere, size, given)[0]
+
+    monkeypatch.setattr(
+        od.beside_ray, "WAYS",
+        {"one": partial(by_ranks, 2), "other": partial(by_ranks, 2)},
+    )  # fmt: skip
+    found = od.both_ways()
+    assert found["same weights"]
+    for row in found["ways"].values():
+        assert row["accuracy"] > 0.5
+        assert set(row["doors"]) <= {"127.0.0.1", "::1"}
+    monkeypatch.setitem(od.beside_ray.WAYS, "other", partial(by_ranks, 1))
+    assert not od.both_ways()["same weights"]  # sums in another order
+
+
+@needs_hosts
+def test_ray_train_is_recorded_where_it_can_be_and_in_networks_apart(
+    monkeypatch,
+):
+    monkeypatch.setattr(metadata, "version", lambda name: f"of {name}")
+    asked = []
+    monkeypatch.setattr(
+        networks, "inside", lambda *given, **_: asked.append(given) or {"a": 1}
+    )
+    found = od.record()
+    assert found == {
+        "a": 1, "versions": {"ray": "of ray", "pydantic": "of pydantic"},
+    }  # fmt: skip
+    module, _, name = asked[0][0].partition(":")
+    assert callable(getattr(import_module(module), name))
 
 
 # Exercises
