@@ -8,7 +8,6 @@ import sys
 import threading
 from collections import Counter
 from functools import partial
-from math import comb
 
 import numpy as np
 import pandas as pd
@@ -302,34 +301,6 @@ def test_share_counts_a_function_once_a_sample():
     assert bottlenecks.share(stacks, "b") == 0
     with pytest.raises(ValueError, match="no samples"):
         bottlenecks.share(Counter(), "f")
-
-
-@given(st.integers(1, 5000), st.data())
-def test_intervals_hold_the_share_and_are_symmetric(samples, data):
-    seen = data.draw(st.integers(0, samples))
-    low, high = bottlenecks.interval(seen, samples)
-    assert 0 <= low <= seen / samples + 1e-12
-    assert seen / samples - 1e-12 <= high <= 1
-    assert high - low > 0
-    other = bottlenecks.interval(samples - seen, samples)
-    assert (1 - other[1], 1 - other[0]) == pytest.approx((low, high))
-
-
-def test_intervals_hold_the_truth_as_often_as_they_say():
-    """Not by chance: over all outcomes, weighted by the binomial law."""
-    for truth in (0.05, 0.3, 0.5):
-        held = sum(
-            comb(200, seen) * truth**seen * (1 - truth) ** (200 - seen)
-            for seen in range(201)
-            if np.prod(np.array(bottlenecks.interval(seen, 200)) - truth) <= 0
-        )
-        assert held == pytest.approx(0.95, abs=0.02)
-
-
-@pytest.mark.parametrize("pair", [(-1, 5), (6, 5), (0, 0)])
-def test_intervals_of_nonsense_are_errors(pair):
-    with pytest.raises(ValueError, match="samples"):
-        bottlenecks.interval(*pair)
 
 
 # Jobs

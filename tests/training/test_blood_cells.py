@@ -18,6 +18,7 @@ from parallel_ai.accelerators import vision
 from parallel_ai.accelerators.vision import Data, Part
 from parallel_ai.toolbox import ranks
 from parallel_ai.toolbox.exercises import EXERCISES
+from parallel_ai.toolbox.intervals import wilson
 from parallel_ai.training import blood_cells as bc
 from parallel_ai.training import data_parallel as dp
 from parallel_ai.training.blood_cells import comparing, practice
@@ -354,25 +355,10 @@ def test_bootstrap_holds_the_score_and_shrinks_with_pictures():
         sure = np.eye(8)[answers]
         low, high = bc.bootstrap(bc.accuracy, sure, labels)
         assert low < right.mean() < high
-        a, b = bc.wilson(int(right.sum()), count)
+        a, b = wilson(int(right.sum()), count)
         assert (low, high) == pytest.approx((a, b), abs=0.03)
         widths.append(high - low)
     assert widths[0] / widths[1] == pytest.approx(4, rel=0.3)
-
-
-@given(st.integers(1, 500), st.data())
-def test_wilson_stays_a_share(count, draw):
-    right = draw.draw(st.integers(0, count))
-    low, high = bc.wilson(right, count)
-    assert 0 <= low <= right / count + 1e-12
-    assert right / count - 1e-12 <= high <= 1
-    assert low < high
-
-
-@pytest.mark.parametrize(("right", "count"), [(-1, 5), (6, 5), (0, 0)])
-def test_wilson_refuses_what_is_no_share(right, count):
-    with pytest.raises(ValueError, match="is no share"):
-        bc.wilson(right, count)
 
 
 # Calibration

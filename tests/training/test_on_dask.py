@@ -5,6 +5,9 @@ import os
 import signal
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib import import_module, metadata
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +69,7 @@ def test_all_that_ranks_say_comes_back_and_twice(client):
     def chat(steps: int) -> tuple[int, int, int]:
         for step in range(steps):
             od.tell(od.packed({"step": step}), step=step)
-        print("one\ntwo")
+        print("one\ntwo", end="")
         return *dp.position(), os.getppid()
 
     told: list[od.Told] = []
@@ -169,6 +172,39 @@ def test_the_rank_that_dies_is_named(client):
     assert "SIGKILL" in str(error)
 
 
+def test_a_rank_that_dies_is_heard_and_takes_its_children_with_it(client):
+    """They hold its end of the pipe: that it breaks tells nothing."""
+
+    def fork_and_die() -> None:
+        child = os.fork()
+        if child == 0:
+            signal.sigwait([signal.SIGUSR2])  # for ever
+        od.tell(child=child)
+        od.kill_on(0)
+
+    told: list[od.Told] = []
+    error = failing(
+        client, fork_and_die, workers=1, report=told.append, seconds=60
+    )
+    assert "SIGKILL" in str(error)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        child = psutil.Process(told[0].values["child"])
+        assert child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_threads_speak_one_after_the_other(client):
+    def chat(size: int) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            for number in range(40):
+                pool.submit(od.tell, bytes(size), number=number)
+                pool.submit(print, number)
+
+    told: list[od.Told] = []
+    od.run_ddp(client, chat, 1 << 20, workers=1, report=told.append)
+    numbers = [one.values["number"] for one in told if one.values]
+    assert sorted(numbers) == list(range(40))
+
+
 def test_a_hang_says_where_each_rank_stands(client):
     error = failing(client, od.hang_on, 1, seconds=1)
     assert error.ranks == (0, 1)
@@ -223,7 +259,7 @@ def test_missing_workers(client):
         od.run_ddp(client, od.add_up, workers=3, patience=0.1)
     with pytest.raises(TimeoutError, match="not in the cluster: tcp://x:1"):
         od.run_ddp(client, od.add_up, workers=["tcp://x:1"])
-    for none in (0, []):
+    for none in (0, -1, []):
         with pytest.raises(ValueError, match="no workers"):
             od.run_ddp(client, od.add_up, workers=none)
 
@@ -511,10 +547,47 @@ def test_the_call_of_ray_train(monkeypatch):
     of_torch.TorchTrainer = Trainer
     monkeypatch.setitem(sys.modules, "ray.train", train)
     monkeypatch.setitem(sys.modules, "ray.train.torch", of_torch)
-    called = od.train_by_ray(print, {"rate": 0.1}, workers=4)
+    called = od.train_by_ray(print, {"rate": 0.1}, workers=4, folder="f")
     assert called["train"] is print
     assert called["train_loop_config"] == {"rate": 0.1}
     assert called["scaling_config"] == {"num_workers": 4, "use_gpu": False}
+    assert called["run_config"]["storage_path"] == "f"
+
+
+def test_both_ways_are_compared_by_their_weights(monkeypatch):
+    """Without Ray Train: other numbers of ranks stand for other ways."""
+
+    def by_ranks(size: int, given: dict) -> dict:
+        return ranks.run(od.fashion_anywhere, size, given)[0]
+
+    monkeypatch.setattr(
+        od.beside_ray, "WAYS",
+        {"one": partial(by_ranks, 2), "other": partial(by_ranks, 2)},
+    )  # fmt: skip
+    found = od.both_ways()
+    assert found["same weights"]
+    for row in found["ways"].values():
+        assert row["accuracy"] > 0.5
+        assert set(row["doors"]) <= {"127.0.0.1", "::1"}
+    monkeypatch.setitem(od.beside_ray.WAYS, "other", partial(by_ranks, 1))
+    assert not od.both_ways()["same weights"]  # sums in another order
+
+
+@needs_hosts
+def test_ray_train_is_recorded_where_it_can_be_and_in_networks_apart(
+    monkeypatch,
+):
+    monkeypatch.setattr(metadata, "version", lambda name: f"of {name}")
+    asked = []
+    monkeypatch.setattr(
+        networks, "inside", lambda *given, **_: asked.append(given) or {"a": 1}
+    )
+    found = od.record()
+    assert found == {
+        "a": 1, "versions": {"ray": "of ray", "pydantic": "of pydantic"},
+    }  # fmt: skip
+    module, _, name = asked[0][0].partition(":")
+    assert callable(getattr(import_module(module), name))
 
 
 # Exercises

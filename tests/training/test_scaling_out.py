@@ -1,7 +1,9 @@
 """To a thousand GPUs: what the simulator cannot get wrong, and the odds."""
 
 import json
+import shlex
 import subprocess
+from contextlib import nullcontext
 from dataclasses import asdict
 
 import numpy as np
@@ -15,6 +17,7 @@ from sklearn import metrics  # noqa: F401, sets an environment variable
 from parallel_ai.accelerators import vision
 from parallel_ai.many_machines.failures import expected_time, simulate
 from parallel_ai.toolbox.exercises import EXERCISES
+from parallel_ai.training import data_parallel as dp
 from parallel_ai.training import scaling_out as so
 from parallel_ai.training.collectives import Link, ring_time
 from parallel_ai.training.scaling_out import practice
@@ -348,14 +351,27 @@ def test_sums_of_use():
 # Submitting
 
 
-def test_bash_understands_the_job(tmp_path):
-    text = so.sbatch_script("parallel_ai.training.data_parallel", 128, 8)
+def test_bash_and_the_program_understand_the_job(tmp_path, monkeypatch):
+    module = "parallel_ai.training.data_parallel"
+    given = ["--batch-size=8192", "--checkpoint=a b.pt", "--seconds=300"]
+    text = so.sbatch_script(module, given, 128, 8)
     path = tmp_path / "job.sh"
     path.write_text(text)
     subprocess.run(["bash", "-n", path], check=True)
     assert "#SBATCH --nodes=128" in text
     assert "--nproc-per-node=8" in text
-    for wrong in (("a; rm", 1, 8), ("a..b", 1, 8), ("a", 0, 8)):
+    line = text.rpartition(f"-m {module} ")[2]
+    seen = []
+    monkeypatch.setattr(dp.program, "only_needed", lambda _: None)
+    monkeypatch.setattr(dp.program, "joined", nullcontext)
+    monkeypatch.setattr(
+        dp.program, "train_shared", lambda _, options, __: seen.append(options)
+    )
+    dp.program.main(shlex.split(line))
+    assert seen == [dp.Options(batch_size=8192, checkpoint="a b.pt")]
+    for wrong in (
+        ("a; rm", [], 1, 8), ("a..b", [], 1, 8), ("a", [], 0, 8),
+    ):  # fmt: skip
         with pytest.raises(ValueError, match="module|least"):
             so.sbatch_script(*wrong)
 

@@ -65,7 +65,6 @@ from parallel_ai.one_machine.bottlenecks.practice import (
 )
 from parallel_ai.one_machine.bottlenecks.sampling import (
     Samples,
-    interval,
     sample,
     share,
     stack_of,
@@ -123,7 +122,6 @@ __all__ = [
     "flame_graph",
     "grow",
     "hash_on",
-    "interval",
     "is_weekend",
     "kept_by_line",
     "line_profile",

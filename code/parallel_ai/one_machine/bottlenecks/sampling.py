@@ -1,6 +1,5 @@
 """Sampling: look now and then, and say how sure a share is."""
 
-import math
 import random
 import sys
 import threading
@@ -90,36 +89,3 @@ def share(stacks: Mapping[Stack, int], name: str) -> float:
         if any(frame.partition(" ")[0] == name for frame in stack)
     )
     return seen / total
-
-
-def interval(seen: int, samples: int, z: float = 1.96) -> tuple[float, float]:
-    """Bound a share that was seen in some of n independent samples.
-
-    Parameters
-    ----------
-    z : float
-        Standard errors to each side; with 1.96, 95 of 100 intervals hold
-        the true share.
-
-    Returns
-    -------
-    (low, high)
-
-    Raises
-    ------
-    ValueError
-        More were seen than there are, or there are none.
-
-    Notes
-    -----
-    Wilson (1927), https://doi.org/10.1080/01621459.1927.10502953. Unlike
-    the share plus or minus z standard errors, it still says something if
-    none or all were seen.
-    """
-    if not 0 <= seen <= samples or samples < 1:
-        raise ValueError(f"{seen} of {samples} samples")
-    p, weight = seen / samples, z * z / samples
-    half = math.sqrt(p * (1 - p) * weight + weight * weight / 4)
-    middle = p + weight / 2
-    low, high = (middle - half) / (1 + weight), (middle + half) / (1 + weight)
-    return max(0.0, low), min(1.0, high)

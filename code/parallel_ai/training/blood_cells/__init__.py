@@ -52,7 +52,6 @@ from parallel_ai.training.blood_cells.measures import (
     report,
     score,
     softmax,
-    wilson,
 )
 from parallel_ai.training.blood_cells.monitoring import (
     Events,
@@ -141,7 +140,6 @@ __all__ = [
     "turned",
     "turns_of_rank",
     "watch",
-    "wilson",
 ]
 
 COMPARISONS = {

@@ -125,22 +125,3 @@ def bootstrap(
         found.append(measure(probabilities[some], labels[some]))
     low, high = np.quantile(found, (0.025, 0.975))
     return float(low), float(high)
-
-
-def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Bound a share by its binomial distribution (Wilson, 1927).
-
-    It does not leave 0 to 1, and a perfect score has a width, too.
-
-    Raises
-    ------
-    ValueError
-        There are none, or more right ones than there are.
-    """
-    if not 0 <= right <= count or not count:
-        raise ValueError(f"{right} right of {count} is no share")
-    share, more = right / count, z**2 / count
-    middle = (share + more / 2) / (1 + more)
-    half = np.sqrt(share * (1 - share) / count + more / (4 * count)) * z
-    half /= 1 + more
-    return float(max(0.0, middle - half)), float(min(1.0, middle + half))

@@ -8,6 +8,13 @@ hang. Its weights are those of torchrun. Its start against torchrun's::
     python -m parallel_ai.toolbox.benches on_dask
 """
 
+from parallel_ai.training.on_dask.beside_ray import (
+    both_ways,
+    fashion_anywhere,
+    fashion_by_dask,
+    fashion_by_ray,
+    record,
+)
 from parallel_ai.training.on_dask.faults import (
     add_up,
     hang_on,
@@ -124,6 +131,7 @@ __all__ = [
     "absent",
     "add_up",
     "be_rank",
+    "both_ways",
     "break_even",
     "by_dask",
     "by_torchrun",
@@ -132,6 +140,9 @@ __all__ = [
     "compare_starts",
     "decode_shard",
     "end_rank",
+    "fashion_anywhere",
+    "fashion_by_dask",
+    "fashion_by_ray",
     "find_places",
     "fit",
     "fit_each",
@@ -159,6 +170,7 @@ __all__ = [
     "raise_on",
     "read_answers",
     "read_model",
+    "record",
     "resume_from",
     "run_ddp",
     "save_model",
@@ -185,3 +197,4 @@ __all__ = [
 ]
 
 COMPARISONS = {"run_ddp against torchrun": compare_starts}
+RECORDS = {"ray-train": record}

@@ -20,8 +20,12 @@ def open_doors() -> tuple[float, list[str]]:
     """Sum, and name the addresses on which this rank's process listens."""
     total = add_up()
     found = psutil.Process().net_connections("inet")
-    doors = {one.laddr.ip for one in found if one.status == "LISTEN"}
-    return total, sorted(ip.removeprefix("::ffff:") for ip in doors)
+    doors = {
+        one.laddr.ip.removeprefix("::ffff:")  # IPv4 in IPv6 clothes
+        for one in found
+        if one.status == "LISTEN"
+    }
+    return total, sorted(doors)
 
 
 def raise_on(guilty: int) -> float:

@@ -65,6 +65,11 @@ def train_photos(
     -------
     dict
         The weights.
+
+    Raises
+    ------
+    ValueError
+        There are fewer photographs than a batch.
     """
     rank, size = dp.position()
     device = ranks.device()
@@ -79,6 +84,8 @@ def train_photos(
     wrapped = DistributedDataParallel(model)
     each = dp.share_of_batch(plan.batch_size, size)
     steps = len(split.learn) // size // each  # the same on all ranks
+    if not steps:
+        raise ValueError(f"{len(split.learn)} photographs make no batch")
     for epoch in range(begun, plan.epochs if until is None else until):
         order = vision.shuffled(len(mine), plan.seed * size + rank, epoch)
         loss = torch.zeros((), device=device)

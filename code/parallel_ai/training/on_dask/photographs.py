@@ -102,9 +102,13 @@ def classify_part(
     target = out / f"part-{part:05}.parquet"
     if target.exists():
         return Done(part, 0, 0, os.getpid())
-    before = len(_KEPT)
-    key = (str(file), file.stat().st_mtime_ns)
-    model, names = once(key, lambda: read_model(file))
+    loads = []
+
+    def read() -> tuple[nn.Module, list[str]]:
+        loads.append(file)
+        return read_model(file)
+
+    model, names = once((str(file), file.stat().st_mtime_ns), read)
     decoded = imagenet.decode_serial(paths, imagenet.SMALL, draft=True)
     frame = pd.DataFrame({"path": list(paths)})
     frame["error"] = None
@@ -122,7 +126,7 @@ def classify_part(
     draft = target.with_suffix(f".{os.getpid()}.draft")
     frame.to_parquet(draft, index=False)
     draft.replace(target)
-    return Done(part, len(frame), len(_KEPT) - before, os.getpid())
+    return Done(part, len(frame), len(loads), os.getpid())
 
 
 def classify_all(
@@ -140,6 +144,7 @@ def classify_all(
         Sorted, and the same in each run: a part is known by its number.
     file, out : path
         Of the model, and of the folder to write to; all workers see both.
+        Another model wants another folder, since parts that are there stay.
     """
     parts = imagenet.pieces(paths, each)
     futures = client.map(

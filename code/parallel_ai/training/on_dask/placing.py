@@ -58,7 +58,7 @@ def find_places(
     Raises
     ------
     ValueError
-        None was asked for.
+        None was asked for, or less.
     TimeoutError
         Fewer are there, or not those; the message says who is missing.
     """
@@ -72,7 +72,7 @@ def find_places(
             ) from error
     there = client.scheduler_info(n_workers=-1)["workers"]
     if isinstance(workers, int):
-        there = dict(list(there.items())[:workers])
+        there = dict(list(there.items())[: max(workers, 0)])
     elif workers is not None:
         missing = sorted(set(workers) - set(there))
         if missing:

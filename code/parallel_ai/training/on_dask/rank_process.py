@@ -40,18 +40,21 @@ def main(number: int) -> None:
     link = WIRE.link = Connection(number)
     job = link.recv()
     threading.Thread(target=_follow, args=(link,), daemon=True).start()
+    lines = Lines()
     try:
-        with contextlib.redirect_stdout(Lines(link)):
-            result = in_group(job, link)
+        with contextlib.redirect_stdout(lines):
+            result = in_group(job)
     except BaseException:  # noqa: BLE001, the caller raises it
-        link.send(("error", traceback.format_exc()))
+        lines.end()
+        WIRE.send("error", traceback.format_exc())
         # Who hangs up now makes the others fail, too, and perhaps be heard
         # first. The worker ends us when the guilty one is known.
         threading.Event().wait()
-    link.send(("result", result))
+    lines.end()
+    WIRE.send("result", result)
 
 
-def in_group(job: Job, link: Connection) -> bytes:
+def in_group(job: Job) -> bytes:
     """Call the function in a process group that ends with it."""
     torch.set_num_threads(job["threads"])
     train, args = pickle.loads(job["call"])  # noqa: S301, the caller's own
@@ -69,7 +72,7 @@ def in_group(job: Job, link: Connection) -> bytes:
         rank=job["rank"], world_size=job["size"],
         timeout=timedelta(seconds=job["seconds"] + ranks.SLACK),
     )  # fmt: skip
-    link.send(("joined", os.getpid()))
+    WIRE.send("joined", os.getpid())
     result = cloudpickle.dumps(train(*args))
     dist.barrier()  # nobody hangs up on those who still talk
     dist.destroy_process_group()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -14,6 +15,13 @@ from parallel_ai.training.data_parallel import position
 @dataclass
 class _Wire:
     link: Connection | None = None
+    lock: Any = field(default_factory=threading.Lock)
+
+    def send(self, kind: str, content: Any) -> None:
+        """Send one message whole, whichever thread speaks."""
+        if self.link is not None:
+            with self.lock:
+                self.link.send((kind, content))
 
 
 WIRE = _Wire()  # of this process, if a Dask worker has started it
@@ -52,7 +60,7 @@ def tell(state: bytes | None = None, **values: Any) -> None:
     """
     text = json.dumps(values)
     if WIRE.link is not None:
-        WIRE.link.send(("told", (text, state)))
+        WIRE.send("told", (text, state))
     elif position()[0] == 0:
         print(text, flush=True)
 
@@ -60,15 +68,20 @@ def tell(state: bytes | None = None, **values: Any) -> None:
 class Lines(io.TextIOBase):
     """A file for `print`, each of whose lines goes to the caller."""
 
-    def __init__(self, link: Connection) -> None:
-        self.link, self.begun = link, ""
+    def __init__(self) -> None:
+        self.begun = ""
 
     def write(self, text: str) -> int:
         """Send what is a whole line."""
         *whole, self.begun = (self.begun + text).split("\n")
         for line in whole:
-            self.link.send(("line", line))
+            WIRE.send("line", line)
         return len(text)
+
+    def end(self) -> None:
+        """Send what is left of a line that nobody has ended."""
+        if self.begun:
+            self.write("\n")
 
 
 def packed(state: dict[str, Any]) -> bytes:

@@ -25,15 +25,26 @@ def train_anywhere(
 
 
 def train_by_ray(
-    train: Callable[[dict[str, Any]], None],
+    train: Callable[[dict[str, Any]], Any],
     options: dict[str, Any],
     workers: int = 2,
     gpus: bool = False,
+    folder: str | None = None,
 ) -> Any:
     """Do the same by Ray Train, which wants the package pydantic, too.
 
     In the function, ``ray.train.report(metrics, checkpoint=…)`` takes the
     place of `tell`, and all ranks have to call it.
+
+    Parameters
+    ----------
+    folder : str, optional
+        For checkpoints, one that all hosts see; by default in the home.
+
+    Returns
+    -------
+    ray.train.Result
+        Its `return_value` is what rank 0 returned.
     """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -42,6 +53,8 @@ def train_by_ray(
         train,
         train_loop_config=options,
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpus),
-        run_config=RunConfig(failure_config=FailureConfig(max_failures=2)),
+        run_config=RunConfig(
+            storage_path=folder, failure_config=FailureConfig(max_failures=2)
+        ),
     )
     return trainer.fit()

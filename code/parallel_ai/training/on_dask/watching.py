@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -79,7 +80,7 @@ def start_rank(
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", MODULE, str(theirs.fileno())],
             pass_fds=handed, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=subprocess.STDOUT,
+            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )  # fmt: skip
     link.send(job)
@@ -99,7 +100,9 @@ def follow_rank(
     while not gone():
         try:
             if not link.poll(POLL):
-                continue
+                if process.poll() is None or link.poll():
+                    continue
+                raise EOFError  # a child that it forked holds its end
             kind, content = link.recv()
         except (EOFError, ConnectionError):
             return "died", _ending(process.wait()) + tail(log)
@@ -112,28 +115,29 @@ def follow_rank(
                 STATES[name] = count, state
             content = [text, count if state is not None else None]
         say(kind, content)
-    return "ended", where(process, link, log)
+    return "ended", where(process, log)
 
 
 def end_rank(process: subprocess.Popen[bytes], link: Connection) -> None:
-    """Leave no process."""
+    """Leave no process, and none that it has forked."""
     link.close()
-    process.kill()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # its session is its own
     process.wait()
 
 
-def where(
-    process: subprocess.Popen[bytes], link: Connection, log: IO[bytes]
-) -> str:
+def where(process: subprocess.Popen[bytes], log: IO[bytes]) -> str:
     """Ask a rank for the stack of its main thread, by a signal."""
     if ranks.ASK is None or process.poll() is not None:
         return ""
-    before = os.fstat(log.fileno()).st_size
+    before = size = os.fstat(log.fileno()).st_size
     process.send_signal(ranks.ASK)
-    for _ in range(20):
-        if os.fstat(log.fileno()).st_size > before:
+    for _ in range(40):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(POLL / 2)
+        last, size = size, os.fstat(log.fileno()).st_size
+        if before < last == size:  # it has begun, and has no more to say
             break
-        link.poll(POLL / 2)
     return tail(log, before)
 
 

@@ -1,5 +1,8 @@
 """A job for SLURM: one torchrun on each node."""
 
+import shlex
+from collections.abc import Sequence
+
 TEMPLATE = """\
 #!/bin/bash
 #SBATCH --job-name={name}
@@ -9,14 +12,12 @@ TEMPLATE = """\
 #SBATCH --cpus-per-task={cpus}
 #SBATCH --time={hours}:00:00
 #SBATCH --exclusive
-#SBATCH --requeue                 # killed? queue again, from the checkpoint
-#SBATCH --signal=B:USR1@300       # 5 minutes' warning: save
+#SBATCH --requeue                 # a node lost? queue again: it resumes
 #SBATCH --switches=1@00:30:00     # wait so long for one leaf switch
 
 set -euo pipefail
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export NCCL_DEBUG=WARN TORCH_NCCL_DUMP_ON_TIMEOUT=1
-trap 'scancel --signal=USR1 "$SLURM_JOB_ID.0"' USR1
 
 srun --kill-on-bad-exit=1 torchrun \\
   --nnodes="$SLURM_JOB_NUM_NODES" \\
@@ -24,13 +25,17 @@ srun --kill-on-bad-exit=1 torchrun \\
   --rdzv-backend=c10d --rdzv-id="$SLURM_JOB_ID" \\
   --rdzv-endpoint="$head:29500" \\
   --max-restarts=3 \\
-  -m {module} --resume &
-wait
+  -m {module} {options}
 """
 
 
 def sbatch_script(
-    module: str, nodes: int, gpus: int, hours: int = 24, cpus: int = 96
+    module: str,
+    options: Sequence[str],
+    nodes: int,
+    gpus: int,
+    hours: int = 24,
+    cpus: int = 96,
 ) -> str:
     """Fill in the template. It was checked by bash -n and never submitted.
 
@@ -38,6 +43,9 @@ def sbatch_script(
     ----------
     module : str
         What torchrun starts with `-m`; dotted names only.
+    options : sequence of str
+        Of the module. A checkpoint on a disk that all nodes see is among
+        them, or a job that is queued again begins anew.
 
     Raises
     ------
@@ -50,5 +58,5 @@ def sbatch_script(
         raise ValueError("nodes, gpus, hours and cpus are at least 1")
     return TEMPLATE.format(
         name=module.rpartition(".")[2], module=module, nodes=nodes,
-        gpus=gpus, hours=hours, cpus=cpus,
+        gpus=gpus, hours=hours, cpus=cpus, options=shlex.join(options),
     )  # fmt: skip
