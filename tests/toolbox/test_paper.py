@@ -143,12 +143,16 @@ def test_what_is_printed_is_packed_and_stored_once(book):
     }
     assert filters == {"/FlateDecode"}
     fonts = [
-        bytes(font["/DescendantFonts"][0]["/FontDescriptor"]["/FontFile2"]._data)
+        bytes(
+            font["/DescendantFonts"][0]["/FontDescriptor"]["/FontFile2"]._data
+        )
         for page in book.pages
         for font in page["/Resources"].get("/Font", {}).values()
     ]
     seen = {
-        font["/DescendantFonts"][0]["/FontDescriptor"].raw_get("/FontFile2").idnum
+        font["/DescendantFonts"][0]["/FontDescriptor"]
+        .raw_get("/FontFile2")
+        .idnum
         for page in book.pages
         for font in page["/Resources"].get("/Font", {}).values()
     }
