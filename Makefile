@@ -58,6 +58,7 @@ lab: notebooks  ## open JupyterLab with your copies of the chapters, in lab/
 
 check: $(READY)  ## lint, format, types, links inside the book
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff check --preview --select PLW1514 .  # text is UTF-8 everywhere
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_layout.py tests/test_launch.py

@@ -20,11 +20,13 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+ROOT = Path(__file__).parents[1]
+WRITABLE = os.access(ROOT, os.W_OK)  # else failed examples are not kept
 # Tests count, they do not time.
 hypothesis.settings.register_profile("book", deadline=None)
-hypothesis.settings.load_profile("book")
+hypothesis.settings.register_profile("frozen", deadline=None, database=None)
+hypothesis.settings.load_profile("book" if WRITABLE else "frozen")
 
-ROOT = Path(__file__).parents[1]
 SECONDS = 5
 BUILD_SECONDS = 3600  # a cold book executes every chapter
 SHARED_MEMORY = Path("/dev/shm")
@@ -130,7 +132,9 @@ def offspring(pid: int) -> set[int]:
         return {p.pid for p in psutil.Process(pid).children(recursive=True)}
     with contextlib.suppress(OSError):  # it has ended
         for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/children") as file:
+            with open(
+                f"/proc/{pid}/task/{task}/children", encoding="utf-8"
+            ) as file:
                 found.update(map(int, file.read().split()))
     found = {child for child in found if not drives(child)}
     return found.union(*map(offspring, found))

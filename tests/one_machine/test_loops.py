@@ -534,7 +534,7 @@ def test_a_task_killed_only_in_company_succeeds_alone(tmp_path):
 
     def greedy(x):
         if x == 1 and not os.path.exists(first):
-            open(first, "w").close()
+            open(first, "w", encoding="utf-8").close()
             psutil.Process().kill()
         return x
 

@@ -173,7 +173,8 @@ def test_a_record_that_was_changed_is_refused(tmp_path, old, new):
 def test_a_record_may_be_laid_out_otherwise(tmp_path):
     path = write("t", {"b": [1.5e-7, "naïve"], "a": 10**20}, "c", tmp_path)
     [before] = read("t", tmp_path)
-    path.write_text(json.dumps(json.loads(path.read_text()), indent=3))
+    record = json.loads(path.read_text("utf8"))
+    path.write_text(json.dumps(record, indent=3))
     assert read("t", tmp_path) == [before]
 
 

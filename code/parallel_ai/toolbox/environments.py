@@ -207,7 +207,7 @@ def run(
         Takes what was printed.
     """
     began = time.monotonic()
-    with cloned(environment) as root, open(log, "w") as said:
+    with cloned(environment) as root, open(log, "w", encoding="utf8") as said:
         variables = os.environ | environment.variables
         python = sys.executable
         if environment.python:
@@ -221,7 +221,7 @@ def run(
         code = call(
             [*environment.prefix, *pytest, *arguments], root, variables, said
         )
-    lines = log.read_text(errors="replace").splitlines()
+    lines = log.read_text("utf8", "replace").splitlines()
     last = next(
         (x for x in reversed(lines) if " in " in x and COUNTS.search(x)), ""
     )

@@ -213,6 +213,6 @@ def _words(file: Path) -> list[str]:
 def _read(file: Path) -> str:
     """Return the text of a file of the system, empty if there is none."""
     try:
-        return file.read_text(errors="replace")
+        return file.read_text("utf8", "replace")
     except OSError:
         return ""

@@ -123,7 +123,7 @@ def peak_bytes(job: Callable[[], Any], device: torch.device) -> int:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "trace.json")
         seen.export_chrome_trace(str(file))
-        events = json.loads(file.read_text())["traceEvents"]
+        events = json.loads(file.read_text("utf8"))["traceEvents"]
     changes = [
         (event["ts"], event["args"]["Bytes"])
         for event in events

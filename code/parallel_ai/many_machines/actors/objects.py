@@ -34,7 +34,8 @@ def place(values: np.ndarray) -> Place:
     """
     address, file = values.ctypes.data, ""
     maps = Path("/proc/self/maps")
-    for line in maps.read_text().splitlines() if maps.exists() else ():
+    text = maps.read_text("utf8", "replace") if maps.exists() else ""
+    for line in text.splitlines():
         span, _, _, _, inode, *_ = line.split()
         low, high = (int(edge, 16) for edge in span.split("-"))
         if low <= address < high and inode != "0":

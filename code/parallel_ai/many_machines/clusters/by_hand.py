@@ -197,9 +197,9 @@ def wait_for_address(
 
     def written() -> str | None:
         if scheduler.poll() is not None:
-            raise RuntimeError(f"the scheduler ended: {log.read_text()}")
+            raise RuntimeError(f"the scheduler ended: {log.read_text('utf8')}")
         try:
-            return str(json.loads(file.read_text())["address"])
+            return str(json.loads(file.read_text("utf8"))["address"])
         except (OSError, ValueError):  # not there yet, or half of it
             return None
 

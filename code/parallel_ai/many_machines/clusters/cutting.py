@@ -52,7 +52,7 @@ def simulate(seed: int, seconds: float, log: str) -> np.ndarray:
     begun = time.time()
     time.sleep(seconds)
     host = get_worker().name
-    with open(log, "a", encoding="utf-8") as file:
+    with open(log, "a", encoding="utf8") as file:
         file.write(f"{seed} {host} {begun} {time.time()}\n")
     return np.random.default_rng(seed).normal(size=NUMBERS)
 
@@ -152,7 +152,7 @@ def known_workers(dask_scheduler: Scheduler) -> list[str]:
 
 
 def _runs(log: Path) -> list[tuple[int, str, float, float]]:
-    rows = (line.split() for line in log.read_text().splitlines())
+    rows = (line.split() for line in log.read_text("utf8").splitlines())
     return [(int(s), h, float(b), float(e)) for s, h, b, e in rows]
 
 

@@ -60,7 +60,7 @@ class Tally:
 def tally(journal: str | Path) -> Tally:
     """Count what a journal holds; an absent one holds nothing."""
     path = Path(journal)
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text("utf8").splitlines() if path.exists() else []
     begun = Counter(x[6:] for x in lines if x.startswith("begin "))
     ended = Counter(x[4:] for x in lines if x.startswith("end "))
     kinds: Counter[str] = Counter()

@@ -30,7 +30,7 @@ def count_flights(path: str) -> int:
 
 def append_row(file: Path, key: str, number: int) -> None:
     """Add a line to a file that all tasks share."""
-    with open(file, "a") as stream:
+    with open(file, "a", encoding="utf8") as stream:
         stream.write(f"{key},{number}\n")
 
 

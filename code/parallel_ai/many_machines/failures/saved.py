@@ -72,7 +72,7 @@ def separate(
 def _complete(file: Path) -> bool:
     """Whether the scheduler has written its whole address."""
     try:
-        return bool(json.loads(file.read_text()))
+        return bool(json.loads(file.read_text("utf8")))
     except (FileNotFoundError, json.JSONDecodeError):
         return False
 

@@ -23,7 +23,7 @@ def flaky(journal: Path, failures: int) -> str:
         At each of the first tries.
     """
     write_line(journal, "begin flaky")
-    tries = len(journal.read_text().splitlines())
+    tries = len(journal.read_text("utf8").splitlines())
     if tries <= failures:
         raise ConnectionError(f"try {tries}: the service is busy")
     return f"answered at try {tries}"

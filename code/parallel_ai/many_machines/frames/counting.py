@@ -111,12 +111,12 @@ class Reads:
 
     def reset(self) -> None:
         """Forget what was read."""
-        Path(self.log).write_text("")
+        Path(self.log).write_text("", encoding="utf8")
 
     def _lines(self) -> Iterator[tuple[bool, str, int, str]]:
         """Was it another process, what did it do, with how many bytes."""
         me = str(os.getpid())
-        for line in Path(self.log).read_text().splitlines():
+        for line in Path(self.log).read_text("utf8").splitlines():
             process, what, count, name = line.split("\t")
             yield process != me, what, int(count), name
 

@@ -69,7 +69,7 @@ def makespan(seconds: list[float], workers: int, batch: int) -> float:
 
 def _reciprocal(log: str, number: int) -> float:
     """Fail for 0, and leave a line that says it was called, and by whom."""
-    with open(log, "a", encoding="utf-8") as file:
+    with open(log, "a", encoding="utf8") as file:
         file.write(f"{number} {os.getpid()}\n")
     return 1 / number
 
@@ -80,7 +80,7 @@ def _check_settle(
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
         for numbers in ([], [4], [0], [1, 0, 2, 4, 0]):
-            log.write_text("")
+            log.write_text("", encoding="utf8")
             call = partial(_reciprocal, str(log))
             try:
                 got = candidate(call, numbers, 2)
@@ -101,7 +101,9 @@ def _check_settle(
                     else isinstance(one, ZeroDivisionError)
                 )
                 assert right, f"{called} has {one!r} in the place of {number}"
-            calls = [line.split() for line in log.read_text().splitlines()]
+            calls = [
+                line.split() for line in log.read_text("utf8").splitlines()
+            ]
             assert len(calls) == len(numbers), (
                 f"{called} made {len(calls)} calls, expected {len(numbers)}"
             )

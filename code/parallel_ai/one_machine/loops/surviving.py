@@ -65,7 +65,8 @@ def left_behind(cured: bool, seconds: float = 1.0) -> int:
     seconds : float
         How long to wait for their end; then they are killed.
     """
-    with tempfile.TemporaryFile("w+") as output:  # a pipe would wait for all
+    # A pipe would be waited for until all who hold it have ended.
+    with tempfile.TemporaryFile("w+", encoding="utf8") as output:
         subprocess.run(  # noqa: S603
             [sys.executable, "-c", KILLED, "cured" if cured else ""],
             check=False,  # it ends by kill -9

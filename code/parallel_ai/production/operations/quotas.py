@@ -229,7 +229,7 @@ def busy(group: str, counts: Sequence[int], requests: int) -> None:
     def counted() -> dict[str, int]:
         if not group:
             return {}
-        lines = Path(group, "cpu.stat").read_text().splitlines()
+        lines = Path(group, "cpu.stat").read_text("utf8").splitlines()
         return {name: int(n) for name, n in map(str.split, lines)}
 
     draw = np.random.default_rng(0).random((1_500, 100))
@@ -238,7 +238,7 @@ def busy(group: str, counts: Sequence[int], requests: int) -> None:
         with threadpool_limits(threads):
             pairwise_distances_argmin(draw, draw)
             if group:
-                Path(group, "cgroup.procs").write_text("0")
+                Path(group, "cgroup.procs").write_text("0", encoding="utf8")
             elif hasattr(os, "sched_setaffinity"):
                 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
             before = counted()
