@@ -557,7 +557,8 @@ def test_links_of_a_fork_lead_to_the_fork(small):
 def test_a_notebook_of_a_page_that_was_not_executed_says_no_numbers(
     small, tmp_path
 ):
-    folder = shutil.copytree(small, tmp_path / "small")
+    without = shutil.ignore_patterns("_build")  # and so without a cache
+    folder = shutil.copytree(small, tmp_path / "small", ignore=without)
     config = folder / "_config.yml"
     text = config.read_text("utf8")
     config.write_text(text.replace("notebooks: cache", "notebooks: off"))
