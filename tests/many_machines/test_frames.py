@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from parallel_ai.many_machines import frames
@@ -492,7 +492,6 @@ def test_transponders(registration, number):
     assert frames.transponder(registration) == number
 
 
-@settings(max_examples=200)
 @given(st.from_regex(engines.REGISTERED, fullmatch=True))
 def test_registrations_have_numbers_in_range(registration):
     assert 1 <= frames.transponder(registration) <= 915_399

@@ -384,7 +384,7 @@ def test_unfold_reads_counts_processes_and_odd_frames():
         "main (a.py);f.<locals>.<lambda> (<frozen x>) 1\n"
         "main (a.py);work (b.py) 4\n"
         'process 12:"python";thread (0x7F2A): in C;f (b.py) 2\n'
-        "thread (0x7F2A): MainThread;main (a.py) 1\n"
+        "thread (26836): MainThread;main (a.py) 1\n"
         "thread (0x7F2B);main (a.py) 1\n"
     )
     assert bottlenecks.unfold(text) == {

@@ -730,7 +730,7 @@ def test_a_plan_never_needs_more_than_there_is(fits, cpus, each, memory):
 
 
 def test_made_up_files_stand_in_for_the_real_ones(tmp_path):
-    paths = models.made_up(tmp_path, rows=50)
+    paths = models.made_up(tmp_path, rows=500)
     real = admissions.datasets.table()["admissions"]["stand_in"]["files"]
     names = [Path(file["name"]).name for file in real if "year" in file]
     assert [path.name for path in paths] == names
@@ -740,6 +740,7 @@ def test_made_up_files_stand_in_for_the_real_ones(tmp_path):
         assert all(isinstance(value, str) for value in text.to_numpy().flat)
         assert frame.notna().to_numpy().all()
         assert set(frame["long"]) == {0, 1}
+    assert {len(kinds) for kinds in models.codes(paths)} == {19, 20, 21}
     (tmp_path / "again").mkdir()
-    again = models.made_up(tmp_path / "again", rows=50)
+    again = models.made_up(tmp_path / "again", rows=500)
     assert [p.read_bytes() for p in paths] == [p.read_bytes() for p in again]

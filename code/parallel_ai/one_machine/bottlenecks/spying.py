@@ -86,7 +86,7 @@ def unfold(text: str) -> Counter[Stack]:
     for line in text.splitlines():
         frames, _, times = line.rpartition(" ")
         frames = re.sub(r'(process \d+):".*?"(?=;|$)', r"\1", frames)
-        frames = re.sub(r"(?<![^;])thread \(0x\w+\): ", "thread ", frames)
+        frames = re.sub(r"(?<![^;])thread \(\w+\): ", "thread ", frames)
         stacks[tuple(frames.split(";"))] += int(times)
     return stacks
 

@@ -51,6 +51,8 @@ MADE_UP = (
 def made_up(folder: Path, rows: int = 4000, seed: int = 0) -> list[Path]:
     """Write files in the form of the real ones, where those cannot be had.
 
+    As in those, some kinds of diagnoses do not occur in every year.
+
     Returns
     -------
     list of Path
@@ -59,6 +61,7 @@ def made_up(folder: Path, rows: int = 4000, seed: int = 0) -> list[Path]:
     rng = np.random.default_rng(seed)
     paths = []
     for number in [*range(2008, 2022), 2024]:
+        kinds = LETTERS[: 19 + number % 3]
         values: dict[str, Sequence[str]] = {
             "COD_IDADE": ("2", "3", "4", "4", "4", "5"),
             "IDADE": [f"{age:02}" for age in range(100)],
@@ -66,7 +69,7 @@ def made_up(folder: Path, rows: int = 4000, seed: int = 0) -> list[Path]:
             "CAR_INT": ("01", "02"),
             "DT_INTER": [f"{number}01{day:02}" for day in range(1, 32)],
             "ESPEC": BEDS,
-            "DIAG_PRINC": [f"{letter}000" for letter in LETTERS[:21]],
+            "DIAG_PRINC": [f"{letter}000" for letter in kinds],
             "DIAS_PERM": [f"{days:5}" for days in range(15)],
         }
         drawn = {name: rng.choice(v, rows) for name, v in values.items()}
