@@ -46,8 +46,6 @@ def anatomy() -> list[dict[str, Any]]:
         ("logistic regression", "product alone", True,
          lambda x: x @ weights.matrix),
         ("logistic regression", "C", True, native),
-        ("logistic regression", "C, array given", True,
-         partial(native, out=np.empty((1, native.classes), np.float32))),
         ("forest", "scikit-learn", False, m.forest.predict_proba),
         ("forest", "unchecked", True, m.forest.predict_proba),
         ("forest", "its trees alone", True, partial(cython_forest, m.forest)),

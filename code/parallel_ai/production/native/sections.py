@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from parallel_ai.one_machine.measuring import multiply_rate, read_bandwidth
 from parallel_ai.production.native import compiling, traps
 from parallel_ai.production.native.compiling import (
     CompilationError,
@@ -87,6 +86,9 @@ def scaling(count: int | None = None, repeats: int = 3) -> dict[str, Any]:
         bandwidth ``read`` in bytes and ``float32`` operations a second;
         ``million``, seconds of each for a million rows, by all threads.
     """
+    # Here, as no service needs it: Numba comes with it, and takes memory.
+    from parallel_ai.one_machine.measuring import multiply_rate, read_bandwidth
+
     m = trained()
     fit = machine.memory() // 8 // m.rows[0].nbytes
     count = min(50_000, fit) if count is None else count

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from parallel_ai.one_machine.measuring import multiply_rate, read_bandwidth
 from parallel_ai.production.operations.scoring import (
     LAYOUTS,
     Scorer,
@@ -36,7 +35,7 @@ from parallel_ai.toolbox.stopwatch import Timing, measure
 
 def rows_that_fit(wanted: int = 20_000) -> int:
     """Choose a number of rows by the memory that is free, at least 6,000."""
-    fit = machine.memory() // 20 // (5 * PIXELS)
+    fit = machine.memory() // 40 // (5 * PIXELS)
     return max(6_000, min(wanted, fit // 1000 * 1000))
 
 
@@ -104,6 +103,9 @@ def steps(model: Path, rows: int = 10_000) -> dict[str, dict[str, float]]:
 
 def roofs() -> dict[str, float]:
     """Rows a second that one core cannot pass, for a logistic regression."""
+    # Here, as no worker needs it: Numba comes with it, and takes memory.
+    from parallel_ai.one_machine.measuring import multiply_rate, read_bandwidth
+
     size = max(
         2**27, min(2**28, 4 * max(machine.caches().values(), default=0))
     )
@@ -179,6 +181,7 @@ def _raced(
                     pass
                 seconds[name].append(time.perf_counter() - begun)
                 shutil.rmtree(folder)
+                pa.default_memory_pool().release_unused()  # keeps it, else
     return {name: Timing(tuple(taken)) for name, taken in seconds.items()}
 
 
@@ -190,6 +193,12 @@ def by_size(
 ) -> dict[str, Any]:
     """Score the same rows in partitions of several sizes, by Dask.
 
+    Parameters
+    ----------
+    sizes : sequence of int
+        Rows of a partition. Left out are those that would leave a worker
+        without any.
+
     Returns
     -------
     dict
@@ -199,6 +208,7 @@ def by_size(
     """
     rows = rows or rows_that_fit()
     scorer, cpus = Scorer.of(model), machine.cpus()
+    sizes = [n for n in sizes if n * cpus <= rows] or [rows]
     seconds = []
     client.run(_ready, (scorer,))
     with workplace() as folder:
@@ -223,7 +233,7 @@ def by_size(
         task = (time.perf_counter() - begun) / 100 * cpus
     row = (most - least) / (5_000 - 100)
     return {
-        "rows": rows, "sizes": list(sizes), "workers": cpus,
+        "rows": rows, "sizes": sizes, "workers": cpus,
         "seconds": seconds, "row": row, "part": max(least - 100 * row, 0.0) + task,
     }  # fmt: skip
 

@@ -178,7 +178,7 @@ def service_times(port: int, model: str = "cnn") -> np.ndarray:
 
 
 def against_theory(
-    shares: Sequence[float] = (0.3, 0.6, 0.85), count: int = 500
+    shares: Sequence[float] = (0.3, 0.6, 0.85), count: int = 400
 ) -> dict[str, Any]:
     """Measure the naive service's mean times beside those of a queue.
 

@@ -177,11 +177,8 @@ class Team:
         method: str = SAFE,
         **more: Any,
     ) -> None:
-        self.settings, self.say, self.work = (
-            settings,
-            say,
-            partial(work, **more),
-        )
+        self.settings, self.say = settings, say
+        self.work = partial(work, **more)
         self.context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
             prepare()
@@ -196,8 +193,7 @@ class Team:
         Raises
         ------
         RuntimeError
-            It ended, or is not ready after `LIMIT` seconds; with its reason,
-            if it had one.
+            It ended, with its reason, or is not ready after `LIMIT` seconds.
         """
         here, there = self.context.Pipe(duplex=False)
         worker = self.context.Process(
