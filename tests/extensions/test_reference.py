@@ -361,15 +361,11 @@ def test_a_new_module_is_found_and_one_that_went_is_gone(made):
     assert made.html("book/list").find(id=f"{NAME}.extra.fresh") is None
 
 
-def test_an_edited_docstring_is_read_again(made):
+def test_an_edited_docstring_is_read_again_and_refused_if_wrong(made):
     path = made.root / "code/parallel_ai/part/alone.py"
     path.write_text(path.read_text().replace("Be one.", "Be the one."))
     made.build()
     assert "Be the one." in made.html("book/list").article.get_text()
-
-
-def test_a_docstring_that_docutils_cannot_read_is_an_error(made):
-    path = made.root / "code/parallel_ai/part/alone.py"
     path.write_text(path.read_text().replace("Be the one.", "Be *one."))
     with pytest.raises(AssertionError, match="parallel_ai.part.alone.one"):
         made.build()
