@@ -52,9 +52,17 @@ def ranks_below(client: Client) -> list[psutil.Process]:
         found += [
             one
             for one in psutil.Process(pid).children()
-            if any("rank_process" in word for word in one.cmdline())
+            if any("rank_process" in word for word in words_of(one))
         ]
     return found
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """With which it was started; none, if it has ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def none_below(client: Client) -> bool:
