@@ -117,6 +117,19 @@ def test_imports_point_one_way():
     assert backwards == []
 
 
+def test_what_other_parts_use_of_the_first_is_in_the_toolbox():
+    """But for the loop over a year of flights, which later runs on clusters."""
+    graph = grimp.build_graph("parallel_ai", cache_dir=None)
+    first, shared = "parallel_ai.one_machine", "parallel_ai.one_machine.loops"
+    used = {
+        imported
+        for importer in graph.modules
+        for imported in graph.find_modules_directly_imported_by(importer)
+        if imported.startswith(first) and not importer.startswith(first)
+    }
+    assert used <= {shared}
+
+
 def test_importing_the_package_is_cheap():
     script = "import sys; old = set(sys.modules); import parallel_ai, parallel_ai.toolbox; print(*set(sys.modules) - old)"
     done = subprocess.run(
@@ -224,6 +237,35 @@ def test_a_notebook_needs_nothing_of_the_cells_that_it_drops(name):
         kept |= bound
         assert used & (dropped - kept) == set(), source
     assert kept
+
+
+def lint(rule: str, source: str) -> str:
+    """What ruff finds in a program, by one rule."""
+    return subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--isolated", "--quiet"]
+        + ["--select", rule, "--output-format=concise", "-"],
+        check=False,
+        input=source,
+        capture_output=True,
+        text=True,
+        encoding="utf8",
+    ).stdout
+
+
+@pytest.mark.parametrize("name", chapters())
+def test_a_notebook_imports_what_it_uses_and_no_more(name):
+    """A reader solves the exercises with what the page has imported, too."""
+    transform = TransformerManager().transform_cell
+    cells = "".join(transform(cell) for _, cell in CELL.findall(page(name)))
+    tasks = re.findall(r"^`{3,}\{coding\} (\w+)", page(name), re.MULTILINE)
+    solved = [
+        ast.unparse(node)
+        for path in sources(name)
+        for node in ast.parse(path.read_text(encoding="utf8")).body
+        if isinstance(node, ast.FunctionDef) and node.name in tasks
+    ]
+    assert lint("F821", cells) == ""
+    assert lint("F401", "\n".join([cells, *solved])) == ""
 
 
 @pytest.mark.parametrize("name", chapters())

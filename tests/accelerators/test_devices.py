@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from parallel_ai.accelerators import devices
 from parallel_ai.accelerators.devices import kernels, practice
-from parallel_ai.one_machine.processes import attempt
 from parallel_ai.toolbox import device as toolbox_device
 from parallel_ai.toolbox import machine
+from parallel_ai.toolbox.attempts import attempt
 from parallel_ai.toolbox.exercises import EXERCISES
 from parallel_ai.toolbox.stopwatch import Timing
 

@@ -25,12 +25,12 @@ from parallel_ai.accelerators.imagenet import (
     recording,
     transferring,
 )
-from parallel_ai.one_machine.processes import bounds
 from parallel_ai.toolbox import datasets
 from parallel_ai.toolbox import device as devices
 from parallel_ai.toolbox.downloads import DatasetError
 from parallel_ai.toolbox.exercises import EXERCISES
 from parallel_ai.toolbox.stopwatch import Timing
+from parallel_ai.toolbox.workers import bounds
 
 CPU = torch.device("cpu")
 DEVICES = [CPU]

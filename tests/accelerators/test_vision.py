@@ -13,9 +13,9 @@ from torch import nn
 
 from parallel_ai.accelerators import vision
 from parallel_ai.accelerators.vision import practice, recording, training
-from parallel_ai.one_machine.processes import attempt
 from parallel_ai.toolbox import datasets
 from parallel_ai.toolbox import device as devices
+from parallel_ai.toolbox.attempts import attempt
 from parallel_ai.toolbox.exercises import EXERCISES
 from parallel_ai.toolbox.stopwatch import Timing
 

@@ -25,8 +25,8 @@ from parallel_ai.many_machines.actors import (
     stale,
 )
 from parallel_ai.many_machines.actors.quietly import ray
-from parallel_ai.one_machine.processes import attempt
 from parallel_ai.toolbox import cluster
+from parallel_ai.toolbox.attempts import attempt
 from parallel_ai.toolbox.exercises import EXERCISES
 
 LIMIT = 60  # seconds

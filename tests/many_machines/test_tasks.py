@@ -35,12 +35,10 @@ from parallel_ai.many_machines.tasks import (
     schedulers,
     traps,
 )
-from parallel_ai.one_machine import measuring  # sets a variable, once
-from parallel_ai.one_machine.loops import count_to
-from parallel_ai.toolbox import cluster
+from parallel_ai.toolbox import cluster, roofs
 from parallel_ai.toolbox.cluster import Span
 from parallel_ai.toolbox.exercises import EXERCISES, starter, verdict
-from parallel_ai.toolbox.stopwatch import Timing
+from parallel_ai.toolbox.stopwatch import Timing, count_to
 
 LIMIT = 60  # seconds
 SLOW = 1_000_000  # bytes a second, as the scheduler believes
@@ -711,7 +709,7 @@ def test_both_directions_give_the_same_sum(client, monkeypatch):
     found = tasks.here_or_there(client, 3, 1000, repeats=1)
     assert {timing.result for timing in found.values()} == {3000}
     monkeypatch.setattr(moving.cluster, "local", lambda: nullcontext(client))
-    monkeypatch.setattr(measuring, "read_bandwidth", lambda: 300.0)
+    monkeypatch.setattr(roofs, "read_bandwidth", lambda: 300.0)
     *_, limit = tasks.bring_or_send(3, 1000, 1).values()
     assert limit == 10
 

@@ -25,10 +25,11 @@ from parallel_ai.one_machine.async_io import (
     slow_service,
     tiny,
 )
-from parallel_ai.one_machine.processes import attempt, executor
 from parallel_ai.toolbox import datasets
+from parallel_ai.toolbox.attempts import attempt
 from parallel_ai.toolbox.exercises import EXERCISES
 from parallel_ai.toolbox.stopwatch import Timing
+from parallel_ai.toolbox.workers import executor
 
 LABELS = [7, 8, 9, 0, 1, 2, 3]
 SIZES = [0, 1, 2, 7]

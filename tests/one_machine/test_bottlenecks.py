@@ -27,8 +27,8 @@ from parallel_ai.one_machine.bottlenecks import (
     spying,
     tracing,
 )
-from parallel_ai.one_machine.processes import executor
 from parallel_ai.toolbox.exercises import EXERCISES
+from parallel_ai.toolbox.workers import executor
 
 TEAMS = [1, 2, 3]
 DEADLOCK = bottlenecks.deadlocked()  # here: Numba sets a variable, once

@@ -20,9 +20,9 @@ from parallel_ai.one_machine.choosing import (
     predicting,
 )
 from parallel_ai.one_machine.choosing import work as examining
-from parallel_ai.one_machine.processes import executor
 from parallel_ai.toolbox import machine
 from parallel_ai.toolbox.exercises import EXERCISES
+from parallel_ai.toolbox.workers import executor
 
 PRICES = Prices(
     cpus=4,

@@ -18,11 +18,12 @@ from joblib import Memory
 from scipy.spatial.distance import cdist
 from tqdm import tqdm
 
-from parallel_ai.one_machine import loops, measuring
+from parallel_ai.one_machine import loops
 from parallel_ai.one_machine.loops import overheads, practice
-from parallel_ai.one_machine.processes import attempt
-from parallel_ai.toolbox import datasets
+from parallel_ai.toolbox import datasets, roofs
+from parallel_ai.toolbox.attempts import attempt
 from parallel_ai.toolbox.exercises import EXERCISES
+from parallel_ai.toolbox.stopwatch import count_to
 
 SIZES = [0, 1, 2, 7]
 TEAMS = [1, 2, 3]
@@ -160,16 +161,6 @@ def test_backends_are_compared_on_the_same_loop():
 # Overhead
 
 
-@given(st.integers(0, 1000))
-def test_counting_counts(number):
-    assert loops.count_to(number) == number
-
-
-def test_a_longer_time_counts_further():
-    assert loops.count_lasting(0) == 1
-    assert loops.count_lasting(1) > 1000
-
-
 def test_overhead_compares_equal_loops_and_ends_with_the_limit(
     monkeypatch,
 ):
@@ -194,7 +185,7 @@ def test_the_titles_of_the_comparisons():
 
 
 def test_batches_begin_with_one_and_at_most_double():
-    found = loops.batch_sizes(loops.count_to, [1] * 300)
+    found = loops.batch_sizes(count_to, [1] * 300)
     assert found[0] == 1
     assert len(found) > 1
     for before, after in pairwise(found):
@@ -414,7 +405,7 @@ def test_a_stored_pickle_can_call_anything(tmp_path, capsys):
 
 
 def test_hits_are_compared_with_computing(monkeypatch):
-    monkeypatch.setattr(measuring, "read_bandwidth", lambda: 1e9)
+    monkeypatch.setattr(roofs, "read_bandwidth", lambda: 1e9)
     found = loops.hit_or_recompute(pictures(20), repeats=1)
     *ways, last = found
     assert ways == [

@@ -5,13 +5,11 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +17,9 @@ from tqdm import tqdm
 
 from parallel_ai.one_machine import processes
 from parallel_ai.one_machine.processes import Costs, Part, means, pools
+from parallel_ai.toolbox.attempts import attempt
 from parallel_ai.toolbox.exercises import verdict
+from parallel_ai.toolbox.workers import executor
 
 METHODS = multiprocessing.get_all_start_methods()
 DIVIDED = [
@@ -104,20 +104,6 @@ def test_mean_of_single_precision_is_summed_in_double():
     assert processes.mean_serial(values) == float(np.float32(0.1))
 
 
-@given(st.integers(0, 300), st.integers(1, 20))
-def test_bounds_cover_everything_once_and_evenly(count, parts):
-    cuts = processes.bounds(count, parts)
-    assert [i for a, b in cuts for i in range(a, b)] == list(range(count))
-    sizes = [b - a for a, b in cuts]
-    assert len(sizes) == min(count, parts)
-    assert not sizes or max(sizes) - min(sizes) <= 1
-
-
-def test_bounds_of_no_parts_is_an_error():
-    with pytest.raises(ValueError, match="at least 1"):
-        processes.bounds(3, 0)
-
-
 reals = st.floats(-1e6, 1e6)
 
 
@@ -151,7 +137,7 @@ def test_workers_hold_the_numbers_for_several_tasks():
     values = numbers(100)
     with (
         processes.share(values) as array,
-        processes.executor(2, initializer=processes.keep, initargs=(array,))
+        executor(2, initializer=processes.keep, initargs=(array,))
         as team,
     ):  # fmt: skip
         for count in (100, 7):
@@ -225,7 +211,7 @@ def test_five_workers_report_from_five_processes():
 
 
 def test_first_program_runs_as_its_docstring_says():
-    shown = processes.attempt(
+    shown = attempt(
         "import runpy\n"
         "if __name__ == '__main__':\n"
         "    runpy.run_module('parallel_ai.one_machine.processes',"
@@ -235,24 +221,17 @@ def test_first_program_runs_as_its_docstring_says():
     assert shown.endswith("[ended with exit code 0]")
 
 
-def test_method_is_the_one_that_python_3_14_prefers():
-    assert processes.SAFE in METHODS
-    if sys.version_info >= (3, 14):
-        default = multiprocessing.get_start_method()
-        assert default == processes.SAFE
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_only_fork_inherits_what_the_parent_did(method, monkeypatch):
     monkeypatch.setattr(pools, "counter", 41)
-    with processes.executor(1, method) as team:
+    with executor(1, method) as team:
         seen = team.submit(processes.look_around, "PATH").result(60)
     assert seen["counter"] == (41 if method == "fork" else 0)
 
 
 def test_global_state_of_workers_stays_theirs(monkeypatch):
     monkeypatch.setattr(pools, "counter", 0)
-    with processes.executor(1) as team:
+    with executor(1) as team:
         assert list(team.map(processes.count_up, "abc")) == [1, 2, 3]
     assert pools.counter == 0
 
@@ -267,7 +246,7 @@ def test_starting_leaves_nothing(method):
 
 
 def test_exception_arrives_with_the_worker_s_traceback():
-    with processes.executor(1) as team:
+    with executor(1) as team:
         error = team.submit(processes.summarise, []).exception(60)
     assert isinstance(error, ValueError)
     assert "in summarise" in str(error.__cause__)
@@ -278,74 +257,6 @@ def test_pool_s_exception_arrives_with_the_worker_s_traceback(monkeypatch):
     with pytest.raises(ValueError, match="no numbers") as caught:
         processes.mean_pool(numbers(3))
     assert "in summarise" in str(caught.value.__cause__)
-
-
-@on_posix
-def test_exception_cancels_what_waits_and_kills_what_runs():
-    with (  # noqa: PT012
-        pytest.raises(RuntimeError, match="enough"),
-        processes.executor(2) as team,
-    ):
-        tasks = [team.submit(signal.pause) for _ in range(8)]
-        raise RuntimeError("enough")
-    assert all(task.done() for task in tasks)
-
-
-@on_posix
-@pytest.mark.parametrize("method", METHODS)
-def test_killed_worker_is_noticed(method):
-    with pytest.raises(BrokenProcessPool):  # noqa: SIM117
-        with processes.executor(2, method) as team:
-            team.submit(signal.raise_signal, signal.SIGKILL).result(60)
-
-
-def test_function_without_a_name_is_a_clear_error():
-    with processes.executor(1) as team:
-        error = team.submit(lambda: None).exception(60)
-        assert "lambda" in str(error)
-        assert team.submit(len, "abc").result(60) == 3  # and no harm is done
-
-
-def test_initializer_that_fails_breaks_the_executor():
-    with pytest.raises(BrokenProcessPool):  # noqa: SIM117
-        with processes.executor(1, initializer=int, initargs=("x",)) as team:
-            team.submit(len, "abc").result(60)
-
-
-@on_posix
-def test_workers_end_with_a_parent_that_is_killed():
-    shown = processes.attempt(
-        "import os, signal\n"
-        "from parallel_ai.one_machine.processes import executor\n"
-        "if __name__ == '__main__':\n"
-        "    with executor(2) as team:\n"
-        "        print(*team.map(abs, [1, 2]), flush=True)\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n",
-        seconds=30,
-    )
-    assert shown.startswith("1 2")
-    assert shown.endswith("[ended with exit code -9]")
-
-
-@on_posix
-def test_interrupt_is_the_parent_s_business():
-    shown = processes.attempt(
-        "import signal\n"
-        "from parallel_ai.one_machine.processes import executor\n"
-        "if __name__ == '__main__':\n"
-        "    try:\n"
-        "        with executor(2) as team:\n"
-        "            task = team.submit(signal.pause)\n"
-        "            print('ready', team.submit(abs, 1).result())\n"
-        "            task.result()\n"
-        "    except KeyboardInterrupt:\n"
-        "        print('stopped')\n",
-        seconds=30,
-        interrupt_at="ready",
-    )
-    assert shown.split() == [
-        "ready", "1", "stopped", "[ended", "with", "exit", "code", "0]",
-    ]  # fmt: skip
 
 
 # Sharing
@@ -390,9 +301,7 @@ def test_shared_memory_is_unlinked_even_after_a_worker_was_killed():
     with (
         pytest.raises(BrokenProcessPool),
         processes.share(numbers(5)) as array,
-        processes.executor(
-            1, initializer=processes.keep, initargs=(array,)
-        ) as team,
+        executor(1, initializer=processes.keep, initargs=(array,)) as team,
     ):
         team.submit(signal.raise_signal, signal.SIGKILL).result(60)
     assert blocks() == before
@@ -428,7 +337,7 @@ def test_more_shared_memory_than_there_is_room_for_is_an_error():
 
 def test_another_program_may_read_a_block_and_leave_it():
     with processes.share(numbers(5)) as array:
-        shown = processes.attempt(
+        shown = attempt(
             "from parallel_ai.one_machine.processes import attach\n"
             f"attach({array.name!r}).close()\n"
         )
@@ -473,7 +382,7 @@ def test_measured_costs_are_positive():
 
 
 def test_sending_returns_no_more_than_the_count():
-    with processes.executor(1) as team:
+    with executor(1) as team:
         assert processes.send(team, numbers(1000)) == 1000
 
 
@@ -484,64 +393,6 @@ def test_speedups_are_of_the_three_ways(images, monkeypatch):
     found = processes.speedups(images, 2)
     assert len(found) == 3
     assert all(ratio > 0 for ratio in found.values())
-
-
-# Watching programs fail
-
-
-def test_attempt_shows_output_errors_and_exit_code():
-    shown = processes.attempt("print('before')\nraise SystemExit(3)")
-    assert shown == "before\n[ended with exit code 3]"
-
-
-def test_attempt_ends_what_hangs_and_all_that_it_started():
-    shown = processes.attempt(
-        "import subprocess, sys, threading\n"
-        "child = subprocess.Popen([sys.executable, '-c',"
-        " 'import time; time.sleep(600)'])\n"
-        "print(child.pid)\n"
-        "threading.Event().wait()",
-        seconds=3,
-    )
-    number, verdict = shown.splitlines()
-    assert verdict == "[killed: still running after 3 s]"
-    if psutil.pid_exists(int(number)):
-        status = psutil.Process(int(number)).status()
-        assert status == psutil.STATUS_ZOMBIE
-
-
-def test_attempt_as_a_cell_has_functions_that_no_worker_finds():
-    shown = processes.attempt(
-        "from concurrent.futures import ProcessPoolExecutor\n"
-        "from multiprocessing import get_context\n"
-        "def brighten(pixel): return pixel\n"
-        "with ProcessPoolExecutor(1, get_context('spawn')) as team:\n"
-        "    print(*team.map(brighten, [1]))\n",
-        as_cell=True,
-    )
-    assert "Can't get attribute 'brighten' on <module '__main__'" in shown
-    assert "BrokenProcessPool" in shown
-
-
-def test_tidy_keeps_our_frames_and_no_folders():
-    text = (
-        "Traceback (most recent call last):\n"
-        '  File "/home/ada/lib/python3/multiprocessing/pool.py", line 1, in f\n'
-        "    g()\n"
-        '  File "/home/ada/parallel_ai/one_machine/x.py", line 2, in g\n'
-        "    h()\n"
-        "    ^^^\n"
-        "ValueError: no\n"
-    )
-    assert processes.tidy(text) == (
-        "Traceback (most recent call last):\n"
-        "  … 1 of Python's own lines …\n"
-        '  File "…/one_machine/x.py", line 2, in g\n'
-        "    h()\n"
-        "    ^^^\n"
-        "ValueError: no\n"
-    )
-    assert processes.tidy("nothing to fold\n") == "nothing to fold\n"
 
 
 # Exercises: the solutions pass their checks, usual mistakes do not

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 
 from parallel_ai.one_machine import randomness
-from parallel_ai.one_machine.processes import attempt
 from parallel_ai.one_machine.randomness import (
     elsewhere,
     forests,
@@ -25,6 +24,7 @@ from parallel_ai.one_machine.randomness import (
     teams,
     traps,
 )
+from parallel_ai.toolbox.attempts import attempt
 from parallel_ai.toolbox.exercises import EXERCISES
 
 # Python 3.12 and later warn of fork beside threads, and torch of more

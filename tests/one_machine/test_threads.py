@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from parallel_ai.one_machine import threads
-from parallel_ai.one_machine.processes import attempt, mean_serial
+from parallel_ai.one_machine.processes import mean_serial
 from parallel_ai.one_machine.threads import practice, races, recording, scaling
 from parallel_ai.toolbox import datasets, records
+from parallel_ai.toolbox.attempts import attempt
 from parallel_ai.toolbox.exercises import EXERCISES
 
 SIZES = [0, 1, 2, 7, 1000]

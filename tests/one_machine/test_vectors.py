@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from parallel_ai.one_machine import vectors
-from parallel_ai.one_machine.processes import attempt
 from parallel_ai.one_machine.vectors import lines, means, practice
 from parallel_ai.toolbox import datasets, machine
+from parallel_ai.toolbox.attempts import attempt
 from parallel_ai.toolbox.exercises import EXERCISES, starter, verdict
 from parallel_ai.toolbox.stopwatch import Timing
 
@@ -162,11 +162,6 @@ def test_more_columns_never_lower_the_intensity(rows, inner, columns):
     one = vectors.product_work(rows, inner, columns)
     more = vectors.product_work(rows, inner, columns + 1)
     assert more.intensity > one.intensity
-
-
-def test_the_lower_roof_decides():
-    got = vectors.attainable(np.array([0.5, 4.0, 100.0]), 100.0, 10.0)
-    np.testing.assert_array_equal(got, [5, 40, 100])
 
 
 def test_libraries_name_a_blas_and_obey_limits():

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from parallel_ai.one_machine import measuring
 from parallel_ai.production import native
 from parallel_ai.production.native import (
     compiling,
@@ -26,7 +25,7 @@ from parallel_ai.production.native import (
     traps,
     ways,
 )
-from parallel_ai.toolbox import records
+from parallel_ai.toolbox import records, roofs
 from parallel_ai.toolbox.exercises import EXERCISES
 from parallel_ai.toolbox.stopwatch import Timing
 
@@ -424,8 +423,8 @@ def test_sections_are_json(monkeypatch, models):
     for module in (sections, layers):
         monkeypatch.setattr(module, "trained", lambda: models)
     monkeypatch.setattr(sections, "MILLION", 120)
-    monkeypatch.setattr(measuring, "read_bandwidth", lambda *_: 1e9)
-    monkeypatch.setattr(measuring, "multiply_rate", lambda **_: 1e9)
+    monkeypatch.setattr(roofs, "read_bandwidth", lambda *_: 1e9)
+    monkeypatch.setattr(roofs, "multiply_rate", lambda **_: 1e9)
     got = native.scaling(50, 1)
     assert got["row_bytes"] == 3136
     assert got["operations"] == 15680

@@ -16,7 +16,6 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from parallel_ai.many_machines.failures import die_once
-from parallel_ai.one_machine import measuring
 from parallel_ai.production import native, operations, serving
 from parallel_ai.production.operations import (
     fleet,
@@ -26,7 +25,7 @@ from parallel_ai.production.operations import (
     scoring,
     store,
 )
-from parallel_ai.toolbox import cluster, machine
+from parallel_ai.toolbox import cluster, machine, roofs
 from parallel_ai.toolbox.exercises import EXERCISES
 from parallel_ai.toolbox.stopwatch import Timing
 
@@ -316,8 +315,8 @@ def test_a_job_takes_no_less_than_its_work(rows, size, workers, part, row):
 
 
 def test_rates_and_races(client, files, monkeypatch):
-    monkeypatch.setattr(measuring, "multiply_rate", lambda **_: 1e9)
-    monkeypatch.setattr(measuring, "read_bandwidth", lambda *_: 1e9)
+    monkeypatch.setattr(roofs, "multiply_rate", lambda **_: 1e9)
+    monkeypatch.setattr(roofs, "read_bandwidth", lambda *_: 1e9)
     assert set(operations.roofs()) == {
         "memory, a row of float32",
         "arithmetic",

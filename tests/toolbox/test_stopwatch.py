@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from parallel_ai.toolbox.stopwatch import (
     Timing,
     compare,
+    count_lasting,
+    count_to,
     measure,
     readable,
     readable_bytes,
@@ -205,3 +207,13 @@ def test_readable_is_true_to_three_digits(seconds):
     number, unit = readable(seconds).split()
     scale = {"s": 1, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}[unit]
     assert math.isclose(float(number) * scale, seconds, rel_tol=5.1e-3)
+
+
+@given(st.integers(0, 1000))
+def test_counting_counts(number):
+    assert count_to(number) == number
+
+
+def test_a_longer_time_counts_further():
+    assert count_lasting(0) == 1
+    assert count_lasting(1) > 1000

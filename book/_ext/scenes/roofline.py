@@ -19,12 +19,13 @@ def scene(
 ) -> Scene:
     """Draw the roofs and what lies under them."""
     from parallel_ai.one_machine import vectors as v
+    from parallel_ai.toolbox.roofs import attainable
 
     size = SIZES[numbers]
     peak, rate = operations * GIGA, bandwidth * GIGA
 
     def most(intensity: float) -> float:
-        return float(v.attainable(intensity, peak, rate))
+        return float(attainable(intensity, peak, rate))
 
     work = v.product_work(ROWS, INNER, columns, size)
     mean = v.Work(1.0, float(size))
@@ -107,12 +108,14 @@ FIGURE = Figure(
         Input("mine", "Or what make record wrote: roofs_….json", "roofs", "record"),
     ),
     scene=scene,
-    functions=tuple(
-        f"one_machine.vectors.{name}"
-        for name in ("Work", "product_work", "attainable")
+    functions=(
+        "one_machine.vectors.Work",
+        "one_machine.vectors.product_work",
+        "toolbox.roofs.attainable",
     ),
     code="""
-from parallel_ai.one_machine.vectors import attainable, product_work
+from parallel_ai.one_machine.vectors import product_work
+from parallel_ai.toolbox.roofs import attainable
 
 operations, bandwidth = {operations}e9, {bandwidth}e9  # yours
 work = product_work(30_000, 784, {columns})

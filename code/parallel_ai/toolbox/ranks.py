@@ -18,7 +18,6 @@ import pickle
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -29,11 +28,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from parallel_ai.toolbox import machine
+from parallel_ai.toolbox.workers import SAFE, begin
 
 if TYPE_CHECKING:
     import torch
 
-SAFE = "forkserver" if sys.platform == "linux" else "spawn"
 SECONDS = 120.0
 GRACE = 1.0  # seconds in which others may end, too, after the first failure
 SLACK = 30.0  # seconds a collective waits longer: our report comes first
@@ -216,10 +215,9 @@ def _rank(
     import torch
     import torch.distributed as dist
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    begin(None)
     if ASK:
         faulthandler.register(ASK, file=place.fileno(), all_threads=False)
-    threading.Thread(target=_follow_parent, daemon=True).start()
     left = max(1.0, until - time.time())
     try:
         torch.set_num_threads(threads)
@@ -244,14 +242,6 @@ def _rank(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)  # a group in trouble may never be destroyed
-
-
-def _follow_parent() -> None:
-    """End with the program that started us, however it ends."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _write(path: Path, text: str) -> None:

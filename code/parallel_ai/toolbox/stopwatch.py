@@ -257,3 +257,21 @@ def readable_bytes(count: float, binary: bool = False) -> str:
     if "." in number:
         number = number.rstrip("0").rstrip(".")
     return f"{number} {unit}"
+
+
+def count_to(number: int) -> int:
+    """Count, one by one, in pure Python, holding the GIL.
+
+    A task that waited for a clock instead would seem to run in parallel
+    even where it takes turns: the clock goes on for those that wait.
+    """
+    count = 0
+    for _ in repeat(None, number):
+        count += 1
+    return count
+
+
+def count_lasting(seconds: float) -> int:
+    """How far `count_to` counts in so many seconds, undisturbed."""
+    far = 100_000
+    return max(1, round(seconds * far / min(measure(count_to, far).seconds)))

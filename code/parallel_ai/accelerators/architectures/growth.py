@@ -13,8 +13,8 @@ from parallel_ai.accelerators.architectures.attention import (
 )
 from parallel_ai.accelerators.architectures.profiles import peak_bytes
 from parallel_ai.accelerators.architectures.trainings import contest
-from parallel_ai.one_machine.measuring import read_bandwidth
 from parallel_ai.toolbox import device as devices
+from parallel_ai.toolbox.roofs import read_bandwidth
 from parallel_ai.toolbox.stopwatch import Timing, compare, measure
 
 HEADS, WIDTH = 1, 64

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from parallel_ai.one_machine.processes import LIMIT, SAFE, bounds, executor
+from parallel_ai.toolbox.workers import LIMIT, SAFE, bounds, executor
 
 SIDE = 224  # pixels that ImageNet's models take
 ON_ERROR = ("skip", "raise")

@@ -19,7 +19,7 @@ from parallel_ai.accelerators.imagenet.decoding import (
     Paths,
     decode_serial,
 )
-from parallel_ai.one_machine.processes import LIMIT
+from parallel_ai.toolbox.workers import LIMIT
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -23,8 +23,8 @@ from parallel_ai.accelerators.vision import (
     shuffled,
     train,
 )
-from parallel_ai.one_machine.processes import LIMIT, bounds
 from parallel_ai.toolbox import datasets
+from parallel_ai.toolbox.workers import LIMIT, bounds
 
 KNOWN = (0, 1, 4, 5)  # kinds of cell that the backbone learns; others are new
 CPU = torch.device("cpu")

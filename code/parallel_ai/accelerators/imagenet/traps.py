@@ -14,7 +14,7 @@ from parallel_ai.accelerators.imagenet.classifying import (
     normalise,
     probabilities,
 )
-from parallel_ai.one_machine.processes import bounds
+from parallel_ai.toolbox.workers import bounds
 
 
 def first_ones(logits: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from parallel_ai.accelerators.vision import Part
-from parallel_ai.one_machine.processes import LIMIT, start_context
+from parallel_ai.toolbox.workers import LIMIT, start_context
 
 SHIFT = 2  # pixels, at most, in each direction
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from parallel_ai.one_machine.processes import LIMIT, start_context
 from parallel_ai.toolbox import datasets
+from parallel_ai.toolbox.workers import LIMIT, start_context
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Self
 
-from parallel_ai.one_machine.processes import LIMIT, SAFE, start_context
+from parallel_ai.toolbox.workers import LIMIT, SAFE, start_context
 
 
 class ActorDiedError(RuntimeError):

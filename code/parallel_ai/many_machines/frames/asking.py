@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
 from parallel_ai.many_machines.frames.counting import Reads
-from parallel_ai.one_machine.measuring import read_bandwidth
 from parallel_ai.toolbox import cluster, datasets
+from parallel_ai.toolbox.roofs import read_bandwidth
 from parallel_ai.toolbox.stopwatch import Timing, compare
 
 # Every column, so that no file has to be asked what is in it. Numbers that

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from parallel_ai.many_machines.frames.asking import as_parquet, csv_frame
 from parallel_ai.many_machines.frames.moving import planes_of
-from parallel_ai.one_machine.measuring import read_bandwidth
 from parallel_ai.toolbox import cluster, datasets, machine
+from parallel_ai.toolbox.roofs import read_bandwidth
 from parallel_ai.toolbox.stopwatch import Timing, compare
 
 BUSY = 200  # flights a year that make a plane a busy one

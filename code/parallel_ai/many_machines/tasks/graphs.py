@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from dask.sizeof import sizeof
 
-from parallel_ai.one_machine.processes import LIMIT
+from parallel_ai.toolbox.workers import LIMIT
 
 Graph = Mapping[Hashable, tuple[Any, ...]]
 

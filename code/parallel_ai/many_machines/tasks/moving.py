@@ -15,9 +15,9 @@ import numpy as np
 import psutil
 from distributed import Client, Future, wait
 
-from parallel_ai.one_machine.processes import LIMIT
 from parallel_ai.toolbox import cluster
 from parallel_ai.toolbox.stopwatch import Timing, compare
+from parallel_ai.toolbox.workers import LIMIT
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def bring_or_send(
         Timings, then the limit: to read all bytes from memory once.
     """
     # Not above: workers import this module, and do not need a compiler.
-    from parallel_ai.one_machine.measuring import read_bandwidth
+    from parallel_ai.toolbox.roofs import read_bandwidth
 
     with cluster.local() as client:
         found = here_or_there(client, parts, size, repeats)

@@ -7,10 +7,10 @@ import numpy as np
 from distributed import Client, Scheduler, Worker, wait
 
 from parallel_ai.many_machines.tasks.moving import make_array
-from parallel_ai.one_machine.loops import count_lasting, count_to
-from parallel_ai.one_machine.processes import LIMIT
 from parallel_ai.toolbox import cluster
 from parallel_ai.toolbox.cluster import Span
+from parallel_ai.toolbox.stopwatch import count_lasting, count_to
+from parallel_ai.toolbox.workers import LIMIT
 
 
 def _bytes_sent(dask_worker: Worker) -> int:

@@ -20,14 +20,15 @@ from parallel_ai.many_machines.tasks.graphs import (
     work,
 )
 from parallel_ai.many_machines.tasks.photos import photo_groups, photos_graph
-from parallel_ai.one_machine.loops import (
+from parallel_ai.one_machine.loops import python_mean
+from parallel_ai.toolbox import cluster, machine
+from parallel_ai.toolbox.stopwatch import (
+    Timing,
+    compare,
     count_lasting,
     count_to,
-    python_mean,
 )
-from parallel_ai.one_machine.processes import executor
-from parallel_ai.toolbox import cluster, machine
-from parallel_ai.toolbox.stopwatch import Timing, compare
+from parallel_ai.toolbox.workers import executor
 
 
 def months_graph(paths: Sequence[str]) -> Graph:

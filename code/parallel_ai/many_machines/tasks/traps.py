@@ -19,8 +19,8 @@ from distributed import (
     worker_client,
 )
 
-from parallel_ai.one_machine.processes import LIMIT
 from parallel_ai.toolbox.cluster import wait_until
+from parallel_ai.toolbox.workers import LIMIT
 
 
 def roll() -> float:

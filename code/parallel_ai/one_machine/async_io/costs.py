@@ -24,9 +24,9 @@ from parallel_ai.one_machine.async_io.slow_service import (
     counts,
     service,
 )
-from parallel_ai.one_machine.processes import executor
 from parallel_ai.toolbox.datasets import load
 from parallel_ai.toolbox.stopwatch import Timing, compare
+from parallel_ai.toolbox.workers import executor
 
 ANSWER = 0.01  # seconds that the compared service takes
 SLOTS = 8  # requests that it works on at once

@@ -18,7 +18,7 @@ from typing import Any
 
 from aiohttp import web
 
-from parallel_ai.one_machine.processes import SAFE, begin
+from parallel_ai.toolbox.workers import SAFE, begin
 
 LIMIT = 60.0  # seconds: no wait in this chapter lasts longer
 

@@ -16,7 +16,7 @@ from parallel_ai.one_machine.bottlenecks.written import (
     part_of_day,
     read_growing,
 )
-from parallel_ai.one_machine.processes import LIMIT
+from parallel_ai.toolbox.workers import LIMIT
 
 COLUMNS = [
     *("year", "month", "day", "dep_time", "arr_delay"),

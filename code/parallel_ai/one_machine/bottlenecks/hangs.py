@@ -14,7 +14,7 @@ from typing import IO, NamedTuple, cast
 import psutil
 
 from parallel_ai.one_machine.bottlenecks.spying import dump
-from parallel_ai.one_machine.processes import tidy
+from parallel_ai.toolbox.attempts import tidy
 
 LIMIT = 30.0  # seconds: no wait here lasts longer
 

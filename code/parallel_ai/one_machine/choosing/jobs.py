@@ -16,7 +16,6 @@ from parallel_ai.one_machine.choosing.predicting import (
     predict,
 )
 from parallel_ai.one_machine.choosing.work import examine
-from parallel_ai.one_machine.processes import LIMIT, executor
 from parallel_ai.one_machine.threads import (
     ask,
     histogram_serial,
@@ -27,6 +26,7 @@ from parallel_ai.one_machine.threads import (
 )
 from parallel_ai.toolbox import datasets, machine
 from parallel_ai.toolbox.stopwatch import compare, measure
+from parallel_ai.toolbox.workers import LIMIT, executor
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from parallel_ai.one_machine.choosing.work import Work
-from parallel_ai.one_machine.measuring import read_bandwidth
 from parallel_ai.one_machine.processes import measure_costs
 from parallel_ai.one_machine.threads import map_threads
 from parallel_ai.toolbox import machine
+from parallel_ai.toolbox.roofs import read_bandwidth
 from parallel_ai.toolbox.stopwatch import measure
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from parallel_ai.one_machine.measuring import read_bandwidth
-from parallel_ai.one_machine.processes import bounds
 from parallel_ai.toolbox import machine
+from parallel_ai.toolbox.roofs import read_bandwidth
 from parallel_ai.toolbox.stopwatch import Timing, compare
+from parallel_ai.toolbox.workers import bounds
 
 
 def products(rows: np.ndarray) -> np.ndarray:

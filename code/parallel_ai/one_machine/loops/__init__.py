@@ -47,8 +47,6 @@ from parallel_ai.one_machine.loops.inputs import (
     took,
 )
 from parallel_ai.one_machine.loops.overheads import (
-    count_lasting,
-    count_to,
     overhead,
     overhead_by_length,
     time_loop,
@@ -73,8 +71,6 @@ __all__ = [
     "batch_sizes",
     "cached",
     "compare_backends",
-    "count_lasting",
-    "count_to",
     "delay_interval",
     "die_with",
     "dismiss",

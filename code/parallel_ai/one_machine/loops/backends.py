@@ -17,8 +17,8 @@ from parallel_ai.one_machine.loops.delays import (
     loop_parallel,
     loop_serial,
 )
-from parallel_ai.one_machine.processes import SAFE, bounds, start_context
 from parallel_ai.toolbox.stopwatch import Timing, compare
+from parallel_ai.toolbox.workers import SAFE, bounds, start_context
 
 
 def python_mean(path: str) -> float:

@@ -144,7 +144,7 @@ def hit_or_recompute(
         result's bytes at the bandwidth that memory can be read with.
     """
     # Here, so that the workers, who import this module, need no Numba.
-    from parallel_ai.one_machine.measuring import read_bandwidth
+    from parallel_ai.toolbox.roofs import read_bandwidth
 
     if images is None:
         images = datasets.load("fashion-mnist")["train_images"][:HUNDRED_MB]

@@ -9,7 +9,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from parallel_ai.one_machine.loops.delays import Item, Result
-from parallel_ai.one_machine.processes import LIMIT
+from parallel_ai.toolbox.workers import LIMIT
 
 
 class Arrival(NamedTuple):

@@ -3,31 +3,17 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
-from itertools import repeat
 from multiprocessing.pool import Pool
 
 from parallel_ai.one_machine.loops.delays import loop_parallel, loop_serial
-from parallel_ai.one_machine.processes import SAFE, executor, start_context
 from parallel_ai.toolbox import machine
-from parallel_ai.toolbox.stopwatch import Timing, compare, measure
-
-
-def count_to(number: int) -> int:
-    """Count, one by one, in pure Python, holding the GIL.
-
-    A task that waited for a clock instead would seem to run in parallel
-    even where it takes turns: the clock goes on for those that wait.
-    """
-    count = 0
-    for _ in repeat(None, number):
-        count += 1
-    return count
-
-
-def count_lasting(seconds: float) -> int:
-    """How far `count_to` counts in so many seconds, undisturbed."""
-    far = 100_000
-    return max(1, round(seconds * far / min(measure(count_to, far).seconds)))
+from parallel_ai.toolbox.stopwatch import (
+    Timing,
+    compare,
+    count_lasting,
+    count_to,
+)
+from parallel_ai.toolbox.workers import SAFE, executor, start_context
 
 
 def overhead_by_length(

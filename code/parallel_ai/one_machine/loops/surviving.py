@@ -22,7 +22,7 @@ from joblib import wrap_non_picklable_objects
 
 from parallel_ai.one_machine.loops.caching import fingerprint
 from parallel_ai.one_machine.loops.delays import Item, Result, delay_interval
-from parallel_ai.one_machine.processes import LIMIT, executor
+from parallel_ai.toolbox.workers import LIMIT, executor
 
 Progress = Callable[[int, int], object]
 

@@ -6,9 +6,9 @@ import numpy as np
 from numba import njit
 from threadpoolctl import threadpool_limits
 
-from parallel_ai.one_machine.measuring.rooflines import in_threads, read_kernel
 from parallel_ai.toolbox import machine
 from parallel_ai.toolbox.datasets import load
+from parallel_ai.toolbox.roofs import in_threads, read_kernel
 from parallel_ai.toolbox.stopwatch import Timing, compare, measure
 
 QUERIES = 240

@@ -9,7 +9,6 @@ The first program, five workers that report in::
     python -m parallel_ai.one_machine.processes
 """
 
-from parallel_ai.one_machine.processes.attempts import attempt, tidy
 from parallel_ai.one_machine.processes.costs import (
     Costs,
     measure_costs,
@@ -20,7 +19,6 @@ from parallel_ai.one_machine.processes.costs import (
 )
 from parallel_ai.one_machine.processes.means import (
     Part,
-    bounds,
     keep,
     mean_executor,
     mean_inherited,
@@ -35,16 +33,10 @@ from parallel_ai.one_machine.processes.means import (
     summarise_kept,
 )
 from parallel_ai.one_machine.processes.pools import (
-    LIMIT,
-    SAFE,
-    begin,
     count_up,
-    executor,
     five_workers,
-    follow_parent,
     look_around,
     report_in,
-    start_context,
 )
 from parallel_ai.one_machine.processes.practice import (
     group_means,
@@ -68,22 +60,15 @@ from parallel_ai.one_machine.processes.sharing import (
 )
 
 __all__ = [
-    "LIMIT",
-    "SAFE",
     "Costs",
     "MappedArray",
     "Part",
     "SharedArray",
     "allocate",
     "attach",
-    "attempt",
-    "begin",
-    "bounds",
     "count_up",
     "effective_rank",
-    "executor",
     "five_workers",
-    "follow_parent",
     "group_means",
     "histogram_executor",
     "keep",
@@ -110,11 +95,9 @@ __all__ = [
     "share",
     "speedups",
     "start_and_stop",
-    "start_context",
     "start_one",
     "summarise",
     "summarise_kept",
-    "tidy",
 ]
 
 RECORDS = {"processes": record}

@@ -7,13 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from parallel_ai.one_machine.processes.pools import (
-    LIMIT,
-    SAFE,
-    executor,
-    start_context,
-)
 from parallel_ai.toolbox.stopwatch import measure
+from parallel_ai.toolbox.workers import LIMIT, SAFE, executor, start_context
 
 
 def nothing(_: Any = None) -> None:

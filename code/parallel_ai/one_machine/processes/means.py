@@ -6,21 +6,21 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from parallel_ai.one_machine.processes.pools import (
-    LIMIT,
-    SAFE,
-    executor,
-    start_context,
-)
 from parallel_ai.one_machine.processes.sharing import (
     MappedArray,
     SharedArray,
     mapped,
     share,
+)
+from parallel_ai.toolbox.workers import (
+    LIMIT,
+    SAFE,
+    bounds,
+    executor,
+    start_context,
 )
 
 Numbers = Sequence[float] | np.ndarray
@@ -36,24 +36,6 @@ class Part:
 
     count: int
     mean: float
-
-
-def bounds(count: int, parts: int) -> list[tuple[int, int]]:
-    """Cut ``range(count)`` into at most `parts` runs of nearly equal length.
-
-    >>> bounds(10, 3)
-    [(0, 4), (4, 7), (7, 10)]
-
-    Raises
-    ------
-    ValueError
-        There are no parts.
-    """
-    if parts < 1:
-        raise ValueError(f"cannot cut into {parts} parts; use at least 1")
-    size, longer = divmod(count, parts)
-    stops = [size * i + min(i, longer) for i in range(parts + 1)]
-    return [(a, b) for a, b in pairwise(stops) if a < b]
 
 
 def summarise(values: Numbers) -> Part:

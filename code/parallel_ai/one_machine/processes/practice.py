@@ -8,9 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from parallel_ai.one_machine.processes.means import Part, bounds
-from parallel_ai.one_machine.processes.pools import LIMIT, executor
+from parallel_ai.one_machine.processes.means import Part
 from parallel_ai.toolbox.exercises import exercise
+from parallel_ai.toolbox.workers import LIMIT, bounds, executor
 
 Moments = tuple[int, float, float]
 
@@ -154,9 +154,9 @@ def _check_histogram(
 def histogram_executor(images: np.ndarray, workers: int) -> np.ndarray:
     """Count how often each grey level occurs, with several processes.
 
-    Open a `processes.executor`, give every worker a part (`processes.bounds`
-    cuts) and add up what comes back. What runs in a worker must be importable
-    there: a function of a library is, a function of a notebook is not.
+    Open an `executor`, give every worker a part, as `bounds` cuts them, and
+    add up what comes back. What runs in a worker must be importable there: a
+    function of a library is, a function of a notebook is not.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from parallel_ai.one_machine.processes.pools import LIMIT, SAFE, executor
+from parallel_ai.toolbox.workers import LIMIT, SAFE, executor
 
 
 def effective_rank(images: np.ndarray, energy: float = 0.99) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from parallel_ai.one_machine.processes import LIMIT
+from parallel_ai.toolbox.workers import LIMIT
 
 # Settings that let libraries work as they do on other computers.
 MACHINES: dict[str, dict[str, str]] = {

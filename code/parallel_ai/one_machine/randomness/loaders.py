@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from parallel_ai.one_machine.processes import LIMIT, start_context
 from parallel_ai.one_machine.randomness.counters import at
 from parallel_ai.one_machine.randomness.seeding import stream
+from parallel_ai.toolbox.workers import LIMIT, start_context
 
 # What torch itself uses where nothing is said; see `Processes` for risks.
 METHOD = (

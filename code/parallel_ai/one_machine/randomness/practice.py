@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from parallel_ai.one_machine.processes import bounds
 from parallel_ai.one_machine.randomness.counters import at
 from parallel_ai.one_machine.randomness.seeding import stream
 from parallel_ai.toolbox.exercises import exercise
+from parallel_ai.toolbox.workers import bounds
 
 
 def _check_held_out(candidate: Callable[[list[int], float, int], Any]) -> None:

@@ -5,15 +5,9 @@ from typing import Any
 import numba
 import numpy as np
 
-from parallel_ai.one_machine.processes import (
-    LIMIT,
-    SAFE,
-    SharedArray,
-    bounds,
-    executor,
-    share,
-)
+from parallel_ai.one_machine.processes import SharedArray, share
 from parallel_ai.one_machine.threads import map_threads
+from parallel_ai.toolbox.workers import LIMIT, SAFE, bounds, executor
 
 BLOCK = 1 << 16  # numbers added by one task, whoever does it
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from parallel_ai.one_machine.processes import LIMIT, SAFE, bounds, executor
 from parallel_ai.one_machine.randomness.seeding import stream
+from parallel_ai.toolbox.workers import LIMIT, SAFE, bounds, executor
 
 Result = TypeVar("Result")
 Task = Callable[[np.random.Generator], Result]

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from parallel_ai.one_machine.processes import SAFE
 from parallel_ai.one_machine.randomness.estimates import (
     Z,
     late_journeys,
@@ -15,6 +14,7 @@ from parallel_ai.one_machine.randomness.estimates import (
 )
 from parallel_ai.one_machine.randomness.seeding import stream
 from parallel_ai.one_machine.randomness.teams import in_workers
+from parallel_ai.toolbox.workers import SAFE
 
 RNG = np.random.default_rng(2013)  # as one sees it at the top of a module
 

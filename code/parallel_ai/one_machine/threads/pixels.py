@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 
-from parallel_ai.one_machine.processes import bounds, merge, summarise
+from parallel_ai.one_machine.processes import merge, summarise
 from parallel_ai.one_machine.threads.races import together
+from parallel_ai.toolbox.workers import bounds
 
 
 @numba.njit(nogil=True)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from parallel_ai.one_machine.processes import LIMIT, executor
 from parallel_ai.toolbox import machine
+from parallel_ai.toolbox.workers import LIMIT, executor
 
 
 def threads_each(processes: int, cpus: int | None = None) -> int:

@@ -42,7 +42,6 @@ from parallel_ai.one_machine.vectors.practice import (
 )
 from parallel_ai.one_machine.vectors.products import (
     Work,
-    attainable,
     libraries,
     product_blocked,
     product_naive,
@@ -74,7 +73,6 @@ from parallel_ai.one_machine.vectors.traps import (
 __all__ = [
     "Work",
     "arithmetic",
-    "attainable",
     "bytes_per_number",
     "counters",
     "holes",

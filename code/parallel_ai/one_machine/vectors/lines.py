@@ -3,8 +3,8 @@
 import numpy as np
 from numba import njit
 
-from parallel_ai.one_machine.measuring import together
-from parallel_ai.one_machine.processes import bounds
+from parallel_ai.toolbox.roofs import together
+from parallel_ai.toolbox.workers import bounds
 
 LEVELS = 8  # of grey: 32 bytes of counters, half a cache line
 SAFE = 512  # bytes apart: more than a line, and than two that come together

@@ -10,12 +10,12 @@ import numba
 import numpy as np
 from numba import njit, prange
 
-from parallel_ai.one_machine.measuring import in_threads, read_bandwidth
-from parallel_ai.one_machine.processes import bounds
 from parallel_ai.one_machine.vectors.scores import ORDER
 from parallel_ai.toolbox import machine
 from parallel_ai.toolbox.datasets import load
+from parallel_ai.toolbox.roofs import in_threads, read_bandwidth
 from parallel_ai.toolbox.stopwatch import Timing, compare
+from parallel_ai.toolbox.workers import bounds
 
 
 @contextmanager

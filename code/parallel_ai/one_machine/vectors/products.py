@@ -56,27 +56,6 @@ def product_work(
     return Work(2.0 * rows * inner * columns, float(itemsize * numbers))
 
 
-def attainable(
-    intensity: float | np.ndarray, operations: float, bandwidth: float
-) -> np.ndarray:
-    """Operations per second that the roofs allow (the roofline model).
-
-    Parameters
-    ----------
-    intensity : float or array
-        Operations per byte.
-    operations : float
-        The flat roof: operations per second.
-    bandwidth : float
-        The slanted roof: bytes per second.
-
-    Notes
-    -----
-    Williams et al. (2009), https://doi.org/10.1145/1498765.1498785
-    """
-    return np.minimum(operations, np.asarray(intensity) * bandwidth)
-
-
 @njit(nogil=True, fastmath=ORDER)
 def product_naive(
     a: np.ndarray, b: np.ndarray

@@ -87,7 +87,7 @@ def scaling(count: int | None = None, repeats: int = 3) -> dict[str, Any]:
         ``million``, seconds of each for a million rows, by all threads.
     """
     # Here, as no service needs it: Numba comes with it, and takes memory.
-    from parallel_ai.one_machine.measuring import multiply_rate, read_bandwidth
+    from parallel_ai.toolbox.roofs import multiply_rate, read_bandwidth
 
     m = trained()
     fit = machine.memory() // 8 // m.rows[0].nbytes

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from parallel_ai.one_machine.processes import attempt
 from parallel_ai.production.native import compiling
 from parallel_ai.production.native.boosting import NativeBooster
 from parallel_ai.production.native.forests import (
@@ -24,6 +23,7 @@ from parallel_ai.production.native.linear import (
     Weights,
 )
 from parallel_ai.production.native.trained import Trained
+from parallel_ai.toolbox.attempts import attempt
 
 SMALLEST = """
 import ctypes, sys

@@ -104,7 +104,7 @@ def steps(model: Path, rows: int = 10_000) -> dict[str, dict[str, float]]:
 def roofs() -> dict[str, float]:
     """Rows a second that one core cannot pass, for a logistic regression."""
     # Here, as no worker needs it: Numba comes with it, and takes memory.
-    from parallel_ai.one_machine.measuring import multiply_rate, read_bandwidth
+    from parallel_ai.toolbox.roofs import multiply_rate, read_bandwidth
 
     size = max(
         2**27, min(2**28, 4 * max(machine.caches().values(), default=0))

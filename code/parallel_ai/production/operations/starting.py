@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import psutil
 
-from parallel_ai.one_machine.processes import SAFE, begin
 from parallel_ai.production.native import (
     CompilationError,
     MissingToolError,
@@ -24,6 +23,7 @@ from parallel_ai.production.native import (
 )
 from parallel_ai.production.serving import load_model
 from parallel_ai.production.serving.packed import CLASSES, PIXELS
+from parallel_ai.toolbox.workers import SAFE, begin
 
 LIMIT = 120.0  # seconds: no program here lasts longer
 HANGS = 1.5  # seconds after which a call of milliseconds is given up

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from parallel_ai.one_machine.processes import SAFE, begin
 from parallel_ai.production.serving.asking import Line, dial
 from parallel_ai.production.serving.waiting import poisson_times
+from parallel_ai.toolbox.workers import SAFE, begin
 
 LIMIT = 120.0  # seconds: no load lasts longer
 MOST = 256  # connections of an open loop

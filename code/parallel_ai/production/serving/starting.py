@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parallel_ai.one_machine.processes import SAFE
 from parallel_ai.production.serving.batching import Design
 from parallel_ai.production.serving.checking import Limits
 from parallel_ai.production.serving.team import HOST, Settings, supervise
+from parallel_ai.toolbox.workers import SAFE
 
 # The command has imported all, and started no thread, before it forks.
 FORK = "fork" if sys.platform == "linux" else SAFE

@@ -16,11 +16,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from parallel_ai.one_machine.processes import SAFE, begin
 from parallel_ai.production.serving.batching import Design
 from parallel_ai.production.serving.checking import Limits
 from parallel_ai.production.serving.counting import Metrics, names_of
 from parallel_ai.production.serving.packed import Model, load_model
+from parallel_ai.toolbox.workers import SAFE, begin
 
 HOST = "127.0.0.1"
 LIMIT = 60.0  # seconds: no start lasts longer

@@ -1,4 +1,8 @@
-"""Roofs: what this machine's memory and arithmetic can do at most."""
+"""Roofs: what this machine's memory and arithmetic can do at most.
+
+The chapter *Measuring* explains them; many a chapter holds its results
+against them.
+"""
 
 import time
 from collections.abc import Callable, Iterable
@@ -160,20 +164,22 @@ def multiply_rate(
     return 2 * size**3 / min(timing.seconds)
 
 
-def roofs() -> dict[str, list[float]]:
-    """Measure all of them, with one worker and with one for each CPU.
+def attainable(
+    intensity: float | np.ndarray, operations: float, bandwidth: float
+) -> np.ndarray:
+    """Operations per second that the roofs allow (the roofline model).
 
-    Returns
-    -------
-    dict
-        ``workers``; ``read`` and ``copy`` in bytes per second; ``float32``
-        and ``float64`` in operations per second.
+    Parameters
+    ----------
+    intensity : float or array
+        Operations per byte.
+    operations : float
+        The flat roof: operations per second.
+    bandwidth : float
+        The slanted roof: bytes per second.
+
+    Notes
+    -----
+    Williams et al. (2009), https://doi.org/10.1145/1498765.1498785
     """
-    workers = sorted({1, machine.cpus()})
-    return {
-        "workers": [float(n) for n in workers],
-        "read": [read_bandwidth(n) for n in workers],
-        "copy": [copy_bandwidth(n) for n in workers],
-        "float32": [multiply_rate("float32", n) for n in workers],
-        "float64": [multiply_rate("float64", n) for n in workers],
-    }
+    return np.minimum(operations, np.asarray(intensity) * bandwidth)
