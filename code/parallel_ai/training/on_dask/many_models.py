@@ -29,7 +29,7 @@ class Setting:
     batch_size: int
     seed: int = 0
     epochs: int = 2
-    pictures: int = 2_000
+    pictures: int = 1_000
 
 
 @dataclass(frozen=True)
