@@ -88,8 +88,8 @@ def pattern(terms: list[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])({'|'.join(ways)})s?(?![\w-])")
 
 
-def prose(doctree: nodes.document) -> Iterator[nodes.Text]:
-    """Texts of paragraphs that are neither code nor a link nor a heading."""
+def paragraphs(doctree: nodes.document) -> Iterator[nodes.paragraph]:
+    """Paragraphs of the text, not of an exercise or of what a cell printed."""
     for paragraph in list(doctree.findall(nodes.paragraph)):
         above: nodes.Node | None = paragraph
         while above is not None:
@@ -98,9 +98,7 @@ def prose(doctree: nodes.document) -> Iterator[nodes.Text]:
                 break
             above = above.parent
         else:
-            for child in list(paragraph.children):
-                if isinstance(child, nodes.Text):
-                    yield child
+            yield paragraph
 
 
 def link(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -112,7 +110,12 @@ def link(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         return
     known = {term.lower().replace("'", "’"): term for term in terms}
     left, search = set(terms), pattern(list(terms))
-    for text in prose(doctree):
+    for text in [
+        child
+        for paragraph in paragraphs(doctree)
+        for child in paragraph.children
+        if isinstance(child, nodes.Text)  # no code, and no link
+    ]:
         parts: list[nodes.Node] = []
         end, source = 0, str(text)
         for found in search.finditer(source):
