@@ -2,6 +2,8 @@
 
 import gzip
 import operator
+import re
+from base64 import b64decode
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -728,6 +730,21 @@ def test_a_report_needs_no_other_host(client, tmp_path):
     with client.as_current(), performance_report(path):
         pass
     assert tasks.fetches_from(path.read_text(encoding="utf-8"))
+
+
+def test_a_report_with_scripts_elsewhere_is_small(client, tmp_path):
+    path = tmp_path / "report.html"
+    assert tasks.report(client, path, lambda: 4, mode="cdn") == 4
+    page = path.read_text(encoding="utf-8")
+    assert tasks.fetches_from(page) == {"cdn.bokeh.org"}
+    assert len(page) < 300_000
+
+
+def test_a_link_holds_the_page_that_it_leads_to():
+    link = tasks.link_to("<h1>é</h1>", "Open").data
+    data = re.search(r'href="data:text/html;base64,([^"]+)"', link)[1]
+    assert b64decode(data).decode() == "<h1>é</h1>"
+    assert link.endswith(">Open</a>")
 
 
 def test_links_are_not_fetched():

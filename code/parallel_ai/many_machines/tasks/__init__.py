@@ -78,7 +78,11 @@ from parallel_ai.many_machines.tasks.practice import (
     critical_path,
     window,
 )
-from parallel_ai.many_machines.tasks.reports import fetches_from, report
+from parallel_ai.many_machines.tasks.reports import (
+    fetches_from,
+    link_to,
+    report,
+)
 from parallel_ai.many_machines.tasks.schedulers import (
     a_task,
     count_all,
@@ -156,6 +160,7 @@ __all__ = [
     "leave_mark",
     "let_steal",
     "levels",
+    "link_to",
     "make_array",
     "make_list",
     "make_packed",
