@@ -191,6 +191,17 @@ def test_no_other_host_and_no_complaint(visit):
     assert visit.log.complaints == []
 
 
+def test_dask_s_report_opens_and_needs_no_other_host(fresh):
+    tab = fresh.tab
+    tab.goto(f"{fresh.site}book/many_machines/tasks.html")
+    tab.locator("a.attached").click()
+    expect(tab.locator(".bk-Tabs")).to_contain_text("Task Stream")
+    tab.get_by_text("Task Stream", exact=True).click()
+    expect(tab.locator(".bk-Figure").first).to_be_visible()
+    assert all(url.startswith(fresh.site) for url in fresh.log.requests)
+    assert fresh.log.complaints == []
+
+
 @every_source
 def test_source_names_no_other_host(name, built_book):
     """Also what this browser would not load, such as another system's font."""
