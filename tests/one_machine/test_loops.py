@@ -519,6 +519,15 @@ def test_a_killed_worker_is_named_and_the_innocent_are_done(tmp_path):
     assert [int(x[1]) for x in got] == [6, 7, 9, 10]
 
 
+def test_a_mark_that_outlived_its_result_is_removed(tmp_path):
+    """A worker was ended after it had kept the result, before the mark."""
+    assert loops.keep_going(abs, [-1], tmp_path) == [1]
+    (result,) = tmp_path.rglob("*.npy")
+    result.with_suffix(".begun").touch()
+    assert loops.keep_going(abs, [-1], tmp_path) == [1]
+    assert list(tmp_path.rglob("*.begun")) == []
+
+
 def test_a_task_killed_only_in_company_succeeds_alone(tmp_path):
     """As one that ran out of memory beside others does."""
     first = str(tmp_path / "first")

@@ -76,6 +76,13 @@ def service(files):
         yield one
 
 
+@pytest.fixture(scope="module")
+def patient(files):
+    """The service as it is meant: it closes no connection that rests."""
+    with sweeping.serving(serving.Design(workers=2)) as one:
+        yield one
+
+
 def ask(port, path, body=None, kind=checking.JSON):
     """Ask over a plain socket; returns status, headers, body."""
     method, data = ("GET", b"") if body is None else ("POST", body)
@@ -792,14 +799,14 @@ def agree(answers, model, pictures):
 
 @pytest.mark.parametrize("name", ["linear", "trees", "cnn"])
 def test_a_thousand_requests_none_lost_none_wrong(
-    service, files, pictures, name
+    patient, files, pictures, name
 ):
     asked = [serving.request_of(name, one) for one in pictures[:1000]]
-    before = serving.scraped(service.port)
-    told = in_thread(serving.insist(service.port, asked, 32))
+    before = serving.scraped(patient.port)
+    told = in_thread(serving.insist(patient.port, asked, 32))
     assert (told.lost, told.refused) == (0, 0)
     agree(told.answers, serving.load_model(name, files[name]), pictures[:1000])
-    after = serving.scraped(service.port)
+    after = serving.scraped(patient.port)
 
     def more(metric):
         return after[metric] - before[metric]

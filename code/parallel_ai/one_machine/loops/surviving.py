@@ -200,6 +200,9 @@ def keep_going(
                     BrokenProcessPool("its worker was killed, twice")
                 )
         todo = [task for task in lost if task not in suspects]
+    for task in tasks:  # a worker may be ended with its result kept
+        if task.file.exists():
+            task.mark.unlink(missing_ok=True)
     if faults:
         raise ExceptionGroup(
             f"{len(faults)} of {len(items)} tasks failed; "
