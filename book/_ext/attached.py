@@ -68,7 +68,10 @@ def sealed(page: str, folder: Path, docname: str) -> str:
             continue
         shutil.copyfile(source, folder / f"{name}-{release}.min.js")
     page = BOKEH.sub(r"\1-\2.min.js", page)
-    meta = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+    meta = (
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<link rel="icon" href="data:,">'  # or a browser looks for one
+    )
     return re.sub(r"(<meta charset=[^>]*>)", rf"\1{meta}", page, count=1)
 
 

@@ -33,6 +33,7 @@ APART = (
 APART_CLASSES = {
     "admonition-title",
     "cell",
+    "executed-foot",
     "keypoints",
     "overview",
     "quiz",

@@ -573,12 +573,6 @@ def test_only_what_does_the_whole_work_is_compared(monkeypatch):
     assert dp.compare_ddp() == {"one process": whole, "DDP": whole}
 
 
-def test_a_rendezvous_left_by_a_killed_run_is_refused(tmp_path):
-    assert dp.meet_and_die(tmp_path / "store") == "joined"
-    assert "refused" in dp.meet_and_die(tmp_path / "store")
-    assert dp.meet_and_die(tmp_path / "of its own") == "joined"
-
-
 def test_runs_by_the_toolbox_meet_nobody_of_a_killed_run():
     with pytest.raises(ranks.RankError):
         ranks.run(os.abort, 2)

@@ -30,7 +30,6 @@ from parallel_ai.training.data_parallel.launching import (
     started_command,
     torchrun_command,
 )
-from parallel_ai.training.data_parallel.meeting import meet, meet_and_die
 from parallel_ai.training.data_parallel.norms import (
     SharedNorm,
     SumOverRanks,
@@ -133,8 +132,6 @@ __all__ = [
     "main",
     "mean_over_ranks",
     "measure_scaling",
-    "meet",
-    "meet_and_die",
     "normed",
     "one_process",
     "only_needed",
