@@ -55,7 +55,7 @@ def keep(app: Sphinx, docname: str, body: str) -> str:
 def sealed(page: str, folder: Path, docname: str) -> str:
     """Make a page that needs no other host, and lay beside it what it needs."""
     installed = find_spec("bokeh")
-    for name, release in set(BOKEH.findall(page)):
+    for name, release in sorted(set(BOKEH.findall(page))):
         source = Path(
             installed.origin if installed and installed.origin else "",
             "..", "server", "static", "js", f"{name}.min.js",
