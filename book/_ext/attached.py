@@ -12,8 +12,8 @@ import html
 import re
 import shutil
 from base64 import b64decode
-from hashlib import sha256
-from importlib.util import find_spec
+from importlib import metadata
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,11 @@ POLICY = (
 
 def keep(app: Sphinx, docname: str, body: str) -> str:
     """Write the pages that a page's cells show, and link to them."""
-    folder = Path(app.outdir, "attached")
+    folder, numbers = Path(app.outdir, "attached"), count(1)
 
     def written(link: re.Match[str]) -> str:
         page = b64decode(link["page"]).decode("utf8")
-        name = f"{sha256(page.encode()).hexdigest()[:12]}.html"
+        name = f"{docname.replace('/', '-')}-{next(numbers)}.html"
         folder.mkdir(exist_ok=True)
         (folder / name).write_text(sealed(page, folder, docname), "utf8")
         here = app.builder.get_target_uri(docname)
@@ -54,19 +54,17 @@ def keep(app: Sphinx, docname: str, body: str) -> str:
 
 def sealed(page: str, folder: Path, docname: str) -> str:
     """Make a page that needs no other host, and lay beside it what it needs."""
-    installed = find_spec("bokeh")
+    bokeh = metadata.distribution("bokeh")
+    scripts = Path(str(bokeh.locate_file("bokeh/server/static/js")))
     for name, release in sorted(set(BOKEH.findall(page))):
-        source = Path(
-            installed.origin if installed and installed.origin else "",
-            "..", "server", "static", "js", f"{name}.min.js",
-        ).resolve()  # fmt: skip
-        if not source.exists() or release.encode() not in source.read_bytes():
+        if release == bokeh.version:
+            target = folder / f"{name}-{release}.min.js"
+            shutil.copyfile(scripts / f"{name}.min.js", target)
+        else:
             logger.warning(
-                "%s-%s is not installed: build the page anew", name, release,
-                location=docname,
+                "Bokeh %s is not installed, but %s: execute the page anew",
+                release, bokeh.version, location=docname,
             )  # fmt: skip
-            continue
-        shutil.copyfile(source, folder / f"{name}-{release}.min.js")
     page = BOKEH.sub(r"\1-\2.min.js", page)
     meta = (
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'

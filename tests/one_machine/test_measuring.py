@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 
 from parallel_ai.one_machine import measuring
 from parallel_ai.one_machine.measuring import garments, latency
-from parallel_ai.toolbox import exercises, machine, records, roofs
+from parallel_ai.toolbox import exercises, machine, records
 from parallel_ai.toolbox.roofs import in_threads
 
 WORKERS = [1, 2, 3]
@@ -23,13 +23,6 @@ SIZES = [0, 1, 2, 3, 7, 64]
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)
-
-
-@pytest.fixture
-def small(monkeypatch):
-    """Measure little, so that the tests are quick."""
-    monkeypatch.setattr(roofs, "TRAFFIC", 1_000_000)
-    monkeypatch.setenv("PARALLEL_AI_MEMORY", "64MB")
 
 
 # Clocks
