@@ -5,8 +5,17 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { LANES = 16, BLOCK = 8 };
-typedef float lanes_t __attribute__((vector_size(4 * LANES), aligned(4)));
+/* Floats in a register. A vector that is wider than a register is kept in
+ * memory by GCC, which takes ten times as long.                           */
+#if defined __AVX512F__
+enum { WIDTH = 16 };
+#elif defined __AVX__
+enum { WIDTH = 8 };
+#else
+enum { WIDTH = 4 };
+#endif
+enum { LANES = 16, PARTS = LANES / WIDTH, SUMS = 8, BLOCK = SUMS / PARTS };
+typedef float wide_t __attribute__((vector_size(4 * WIDTH), aligned(4)));
 
 static void softmax(float *scores, ptrdiff_t classes)
 {
@@ -52,40 +61,46 @@ void lanes(const float *x, const float *w, const float *b, float *out,
     }
 }
 
-/* Eight rows at once: eight sums that need not wait for one another, and a
- * line of weights is fetched once for all of them. */
-static void eight(const float *x, const float *w, const float *b, float *out,
-                  ptrdiff_t features, ptrdiff_t classes)
+/* Some rows at once: eight sums, each a register, that need not wait for one
+ * another, and a line of weights is fetched once for all of these rows.     */
+static void together(const float *x, const float *w, const float *b,
+                     float *out, ptrdiff_t features, ptrdiff_t classes)
 {
-    lanes_t sum[BLOCK];
+    wide_t sum[BLOCK][PARTS];
     for (int r = 0; r < BLOCK; r++)
-        sum[r] = *(const lanes_t *)b;
+        for (int p = 0; p < PARTS; p++)
+            sum[r][p] = ((const wide_t *)b)[p];
     for (ptrdiff_t j = 0; j < features; j++) {
-        lanes_t weight = *(const lanes_t *)(w + j * LANES);
+        const wide_t *weight = (const wide_t *)(w + j * LANES);
         for (int r = 0; r < BLOCK; r++)
-            sum[r] += x[r * features + j] * weight;
+            for (int p = 0; p < PARTS; p++)
+                sum[r][p] += x[r * features + j] * weight[p];
     }
     for (int r = 0; r < BLOCK; r++) {
-        memcpy(out + r * classes, &sum[r], classes * sizeof(float));
+        memcpy(out + r * classes, sum[r], classes * sizeof(float));
         softmax(out + r * classes, classes);
     }
 }
 
-/* One row has one sum a class. Eight partial sums again do not wait. */
+/* One row alone: eight partial sums again do not wait. */
 static void one(const float *x, const float *w, const float *b, float *out,
                 ptrdiff_t features, ptrdiff_t classes)
 {
-    lanes_t sum[BLOCK] = {0};
+    wide_t sum[BLOCK][PARTS] = {0};
     ptrdiff_t j = 0;
     for (; j + BLOCK <= features; j += BLOCK)
         for (int r = 0; r < BLOCK; r++)
-            sum[r] += x[j + r] * *(const lanes_t *)(w + (j + r) * LANES);
+            for (int p = 0; p < PARTS; p++)
+                sum[r][p] += x[j + r] * ((const wide_t *)(w + (j + r) * LANES))[p];
     for (; j < features; j++)
-        sum[0] += x[j] * *(const lanes_t *)(w + j * LANES);
-    for (int r = 1; r < BLOCK; r++)
-        sum[0] += sum[r];
-    sum[0] += *(const lanes_t *)b;
-    memcpy(out, sum, classes * sizeof(float));
+        for (int p = 0; p < PARTS; p++)
+            sum[0][p] += x[j] * ((const wide_t *)(w + j * LANES))[p];
+    for (int p = 0; p < PARTS; p++) {
+        for (int r = 1; r < BLOCK; r++)
+            sum[0][p] += sum[r][p];
+        sum[0][p] += ((const wide_t *)b)[p];
+    }
+    memcpy(out, sum[0], classes * sizeof(float));
 }
 
 void blocked(const float *x, const float *w, const float *b, float *out,
@@ -95,8 +110,8 @@ void blocked(const float *x, const float *w, const float *b, float *out,
     ptrdiff_t blocks = rows / BLOCK, done = blocks * BLOCK;
 #pragma omp parallel for num_threads(threads) if (threads > 1)
     for (ptrdiff_t i = 0; i < blocks; i++)
-        eight(x + i * BLOCK * features, w, b, out + i * BLOCK * classes,
-              features, classes);
+        together(x + i * BLOCK * features, w, b, out + i * BLOCK * classes,
+                 features, classes);
     for (ptrdiff_t i = done; i < rows; i++) {
         one(x + i * features, w, b, out + i * classes, features, classes);
         softmax(out + i * classes, classes);
