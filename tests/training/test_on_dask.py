@@ -1,6 +1,7 @@
 """PyTorch on Dask: equal to torchrun, and never a hang."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
@@ -41,28 +42,20 @@ needs_hosts = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def client():
+    """Two workers, whose fork servers stay as long as they do."""
     with cluster.local(2, memory="3GB") as connected:
+        od.run_ddp(connected, od.add_up)
         yield connected
 
 
 def ranks_below(client: Client) -> list[psutil.Process]:
-    """Processes of ranks that are children of the workers."""
+    """Processes of ranks: children of the workers' fork servers."""
     found = []
     for pid in client.run(os.getpid).values():
-        found += [
-            one
-            for one in psutil.Process(pid).children()
-            if any("rank_process" in word for word in words_of(one))
-        ]
+        for server in psutil.Process(pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += server.children()
     return found
-
-
-def words_of(process: psutil.Process) -> list[str]:
-    """With which it was started; none, if it has ended meanwhile."""
-    try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:
-        return []
 
 
 def none_below(client: Client) -> bool:
@@ -78,7 +71,7 @@ def test_all_that_ranks_say_comes_back_and_twice(client):
         for step in range(steps):
             od.tell(od.packed({"step": step}), step=step)
         print("one\ntwo", end="")
-        return *dp.position(), os.getppid()
+        return *dp.position(), multiprocessing.parent_process().pid
 
     told: list[od.Told] = []
     found = od.run_ddp(client, chat, 5, report=told.append)
@@ -572,13 +565,13 @@ def test_both_ways_are_compared_by_their_weights(monkeypatch):
         od.beside_ray, "WAYS",
         {"one": partial(by_ranks, 2), "other": partial(by_ranks, 2)},
     )  # fmt: skip
-    found = od.both_ways()
+    found = od.both_ways(640)
     assert found["same weights"]
     for row in found["ways"].values():
-        assert row["accuracy"] > 0.5
+        assert row["accuracy"] > 0.3
         assert set(row["doors"]) <= {"127.0.0.1", "::1"}
     monkeypatch.setitem(od.beside_ray.WAYS, "other", partial(by_ranks, 1))
-    assert not od.both_ways()["same weights"]  # sums in another order
+    assert not od.both_ways(640)["same weights"]  # sums in another order
 
 
 @needs_hosts

@@ -66,14 +66,14 @@ WAYS: dict[str, Way] = {
 }
 
 
-def both_ways() -> dict[str, Any]:
+def both_ways(pictures: int = 2560) -> dict[str, Any]:
     """Train both ways, and compare the weights."""
     found: dict[str, Any] = {"ways": {}}
     weights = []
     with tempfile.TemporaryDirectory() as folder:
         for name, way in WAYS.items():
             file = Path(folder, f"{name}.pt")
-            options = dp.Options(pictures=2560, checkpoint=str(file))
+            options = dp.Options(pictures=pictures, checkpoint=str(file))
             found["ways"][name] = way(asdict(options))
             weights.append(torch.load(file, weights_only=True)["model"])
     a, b = weights

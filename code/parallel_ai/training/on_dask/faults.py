@@ -1,5 +1,6 @@
 """A sum over the ranks, and faults to inject; each is called in a rank."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -50,8 +51,9 @@ def kill_on(guilty: int) -> float:
 
 def kill_worker_of(guilty: int) -> float:
     """End the worker of one rank."""
-    if dist.get_rank() == guilty:
-        os.kill(os.getppid(), signal.SIGKILL)
+    worker = multiprocessing.parent_process()
+    if dist.get_rank() == guilty and worker and worker.pid:
+        os.kill(worker.pid, signal.SIGKILL)
     return add_up()
 
 

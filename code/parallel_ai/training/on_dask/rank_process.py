@@ -1,20 +1,12 @@
-"""The process of one rank. A worker starts it, and it ends with the worker.
-
-On the command line::
-
-    python -m parallel_ai.training.on_dask.rank_process 7
-
-The number is that of an open connection to the worker: the job comes on it,
-and everything that the rank has to say goes back.
-"""
+"""The process of one rank. A worker starts it, and it ends with the worker."""
 
 import contextlib
 import faulthandler
 import json
+import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
 import traceback
 from datetime import timedelta
@@ -32,13 +24,27 @@ from parallel_ai.training.on_dask.telling import WIRE, Lines
 Job = dict[str, Any]
 
 
-def main(number: int) -> None:
-    """Be a rank: join, call, tell what came of it."""
+def main(link: Connection, log: str, job: Job) -> None:
+    """Be a rank: join, call, tell what came of it.
+
+    Parameters
+    ----------
+    link : Connection
+        To the worker: everything that the rank has to say goes there.
+    log : str
+        File for what is written by others than `print`.
+    """
+    os.setsid()  # whatever it forks ends with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker ends us
+    with open(log, "ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
     if ranks.ASK:
         faulthandler.register(ranks.ASK, all_threads=False)
-    link = WIRE.link = Connection(number)
-    job = link.recv()
+    # It may have children: a DataLoader's workers.
+    multiprocessing.current_process().daemon = False
+    os.environ.update(job["environment"])  # the server's may be older
+    WIRE.link = link
     threading.Thread(target=_follow, args=(link,), daemon=True).start()
     lines = Lines()
     try:
@@ -81,10 +87,11 @@ def in_group(job: Job) -> bytes:
 
 def store_of(job: Job) -> dist.Store:
     """Open the store, on the socket that is bound already, or connect."""
+    bound = job["socket"]
     return dist.TCPStore(
         job["address"], job["port"], job["size"], job["rank"] == 0,
         timedelta(seconds=job["patience"]), wait_for_workers=False,
-        use_libuv=True, master_listen_fd=job["socket"],
+        use_libuv=True, master_listen_fd=bound.detach() if bound else None,
     )  # fmt: skip
 
 
@@ -106,7 +113,3 @@ def _follow(link: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         link.recv()
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

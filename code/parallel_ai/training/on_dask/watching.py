@@ -4,17 +4,18 @@ import multiprocessing
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import IO, Any
 
 from parallel_ai.toolbox import ranks
+from parallel_ai.toolbox.workers import SAFE
+from parallel_ai.training.on_dask import rank_process
 
-MODULE = "parallel_ai.training.on_dask.rank_process"
 POLL = 0.1  # seconds between two looks at whether the task was cancelled
 TAIL = 4_000  # bytes of what a rank wrote that an error shows
 KEPT = 60  # seconds that the last state may be fetched after the end
@@ -45,22 +46,21 @@ def be_rank(job: Job, ident: str, topic: str) -> Outcome:
         worker.log_event(topic, message)
 
     with ExitStack() as stack:
-        log = stack.enter_context(tempfile.TemporaryFile())
+        log = stack.enter_context(tempfile.NamedTemporaryFile())
         job = {**job, "socket": None}
         if job["rank"] == 0:
             bound = stack.enter_context(socket.socket())
             bound.bind((job["address"], 0))  # a free port, kept from now on
             bound.listen()
-            job |= {"port": bound.getsockname()[1], "socket": bound.fileno()}
+            job |= {"port": bound.getsockname()[1], "socket": bound}
             say("port", job["port"])
-        link, process = start_rank(job, log)
+        say("started")
+        link, process = start_rank(job, log.name)
         stack.callback(end_rank, process, link)
-        say("started", process.pid)
         gone = partial(_gone, worker, str(worker.get_current_task()))
         kind, content = follow_rank(link, process, log, say, gone, name)
         if kind == "result":
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(10)  # what it has to close, it may close
+            process.join(10)  # what it has to close, it may close
         late = partial(STATES.pop, name, None)
         worker.loop.add_callback(worker.loop.call_later, KEPT, late)
     if kind == "ended":
@@ -68,28 +68,36 @@ def be_rank(job: Job, ident: str, topic: str) -> Outcome:
     return kind, content
 
 
-def start_rank(
-    job: Job, log: IO[bytes]
-) -> tuple[Connection, subprocess.Popen[bytes]]:
-    """Start the process; it has the same modules and the socket."""
+def start_rank(job: Job, log: str) -> tuple[Connection, BaseProcess]:
+    """Start the process, by a server that imports PyTorch once for all."""
     link, theirs = multiprocessing.Pipe()
-    with theirs:
-        handed = [theirs.fileno()]
-        if job["socket"] is not None:
-            handed.append(job["socket"])
-        process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", MODULE, str(theirs.fileno())],
-            pass_fds=handed, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )  # fmt: skip
-    link.send(job)
+    context: Any = multiprocessing.get_context(SAFE)
+    if SAFE == "forkserver":
+        known = [*ranks.PRELOADED, rank_process.__name__]
+        context.set_forkserver_preload(known)
+    job = {**job, "environment": dict(os.environ)}
+    process = context.Process(
+        target=rank_process.main, args=(theirs, log, job), daemon=True
+    )
+    with theirs, parent():
+        process.start()
     return link, process  # type: ignore[return-value]
+
+
+@contextmanager
+def parent() -> Iterator[None]:
+    """Let this process have children: a nanny forbids it to its worker."""
+    own = multiprocessing.current_process()
+    before, own.daemon = own.daemon, False
+    try:
+        yield
+    finally:
+        own.daemon = before
 
 
 def follow_rank(
     link: Connection,
-    process: subprocess.Popen[bytes],
+    process: BaseProcess,
     log: IO[bytes],
     say: Any,
     gone: Any,
@@ -100,12 +108,13 @@ def follow_rank(
     while not gone():
         try:
             if not link.poll(POLL):
-                if process.poll() is None or link.poll():
+                if process.is_alive() or link.poll():
                     continue
                 raise EOFError  # a child that it forked holds its end
             kind, content = link.recv()
         except (EOFError, ConnectionError):
-            return "died", _ending(process.wait()) + tail(log)
+            process.join()
+            return "died", _ending(process.exitcode or 0) + tail(log)
         if kind == "result":
             return kind, content
         if kind == "told":
@@ -118,23 +127,26 @@ def follow_rank(
     return "ended", where(process, log)
 
 
-def end_rank(process: subprocess.Popen[bytes], link: Connection) -> None:
+def end_rank(process: BaseProcess, link: Connection) -> None:
     """Leave no process, and none that it has forked."""
     link.close()
+    process.kill()
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # its session is its own
-    process.wait()
+        # Whatever it has forked: its session is its own.
+        os.killpg(process.pid, signal.SIGKILL)  # type: ignore[arg-type]
+    process.join()
+    process.close()
 
 
-def where(process: subprocess.Popen[bytes], log: IO[bytes]) -> str:
+def where(process: BaseProcess, log: IO[bytes]) -> str:
     """Ask a rank for the stack of its main thread, by a signal."""
-    if ranks.ASK is None or process.poll() is not None:
+    if ranks.ASK is None or not process.is_alive():
         return ""
     before = size = os.fstat(log.fileno()).st_size
-    process.send_signal(ranks.ASK)
+    with suppress(ProcessLookupError):  # it has just ended
+        os.kill(process.pid, ranks.ASK)  # type: ignore[arg-type]
     for _ in range(40):
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(POLL / 2)
+        process.join(POLL / 2)
         last, size = size, os.fstat(log.fileno()).st_size
         if before < last == size:  # it has begun, and has no more to say
             break
