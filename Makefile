@@ -28,8 +28,8 @@ book: $(READY)  ## execute what is stale and build the book into _build/html
 
 # Tests that neither measure nor start clusters run side by side.
 QUIET := $(addprefix one_machine/test_, async_io first_model randomness vectors) \
-  production/test_native $(addprefix toolbox/test_, datasets device downloads \
-  edits environments exercises figures prose records)
+  production/test_native $(addprefix toolbox/test_, builds datasets device \
+  downloads edits environments exercises faults figures marks paper prose records)
 APART := tests/accelerators tests/extensions $(wildcard tests/test_*.py) \
   $(QUIET:%=tests/%.py)
 

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from unittest import mock
 
 import psutil
 import pytest
 import requests
 
-from parallel_ai.toolbox import cluster, machine
+from parallel_ai.toolbox import cluster, faults, machine
+from parallel_ai.toolbox.faults import running
 
 LISTENING = psutil.CONN_LISTEN
 
@@ -182,6 +184,17 @@ def test_watching_sees_errors():
     assert [span.failed for span in spans if span.action == "compute"] == [
         True
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "times"), [("worker killed (Dask)", 1), ("port taken", 3)]
+)
+def test_faults_are_noticed_or_survived(kind, times):
+    inject, _ = running.KINDS[kind]
+    with mock.patch.dict(os.environ):  # Dask sets some
+        found = faults.counted(kind, inject, times, seed=1)
+    assert (found.injected, found.lost) == (times, ())
+    assert found.noticed + found.survived >= times
 
 
 def test_waiting_has_an_end_and_says_for_what():
