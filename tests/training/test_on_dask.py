@@ -146,7 +146,7 @@ def test_the_comparison_has_a_timing_of_each(monkeypatch):
     monkeypatch.setattr(program, "by_dask", lambda client, options: times)
     (compare,) = od.COMPARISONS.values()
     found = compare()
-    assert [timing.median for timing in found.values()] == [1, 1, 2, 2]
+    assert [timing.median for timing in found.values()] == [1, 1, 2, 2, 1]
 
 
 # Faults
@@ -272,6 +272,15 @@ def test_a_lost_worker_is_named_and_its_successor_works():
         assert caught.value.ranks == (1,)
         client.wait_for_workers(2, timeout=LIMIT)
         assert od.run_ddp(client, od.add_up, workers=1) == [1]
+        # The same for a worker's fork server.
+        with pytest.raises(ranks.RankError, match=r"rank 0 of 1 .* died"):
+            od.run_ddp(client, kill_server, workers=1)
+        assert od.run_ddp(client, od.add_up, workers=1) == [1]
+
+
+def kill_server() -> float:
+    os.kill(os.getppid(), signal.SIGKILL)
+    return od.hang_on(0)
 
 
 def test_a_frozen_worker_is_named(client):

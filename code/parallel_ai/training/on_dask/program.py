@@ -88,11 +88,13 @@ def compare_starts(repeats: int = 3) -> dict[str, Any]:
     options = dp.Options(pictures=5120)
     found: dict[str, list[dict[str, float]]] = {"torchrun": [], "run_ddp": []}
     with cluster.local(RANKS) as client:
+        first = by_dask(client, options)
         for _ in range(repeats):
             found["torchrun"].append(by_torchrun(options))
             found["run_ddp"].append(by_dask(client, options))
-    return {
+    ways = {
         f"{what}, {name}": Timing(tuple(run[what] for run in runs))
         for what in ("start", "training")
         for name, runs in found.items()
     }
+    return {**ways, "first start, run_ddp": Timing((first["start"],))}
