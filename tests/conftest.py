@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import psutil
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -236,15 +237,28 @@ def same_draws() -> None:
 
 
 @pytest.fixture(scope="session")
-def built_book() -> Path:
+def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``Path`` of the folder ``_build/html``, built with what is there now.
 
     ``built_book / "index.html"`` is the first page, ``built_book /
     "notebooks"`` holds the notebooks to download, ``built_book.parent /
     "notebooks"`` the branch that is launched.  Plain ``jupyter-book build .``
     in the repository: a fresh book executes nothing, so this takes seconds.
-    Builds wait for one another, so several workers may ask for it.
+    Of several workers side by side one builds, and the others wait for it.
     """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers of this run
+    done = folder / "built_book"
+    with FileLock(folder / "built_book.lock", timeout=BUILD_SECONDS):
+        if not done.exists():
+            build_book()
+            done.touch()
+    return ROOT / "_build" / "html"
+
+
+def build_book() -> None:
+    """Build the book of this repository."""
     done = subprocess.run(
         [Path(sys.executable).with_name("jupyter-book"), "build", "."],
         cwd=ROOT,
@@ -254,7 +268,6 @@ def built_book() -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return ROOT / "_build" / "html"
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -27,6 +29,9 @@ plain_json = st.recursive(
 )
 
 
+# What takes long and is the same each time is asked for once.
+@mock.patch.object(records, "_versions", cache(records._versions))
+@mock.patch.object(records, "_commit", cache(records._commit))
 @given(data=plain_json)
 def test_what_is_written_is_read(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("recorded")
