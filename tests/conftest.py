@@ -133,13 +133,26 @@ def offspring(pid: int) -> set[int]:
     if not PROC_CHILDREN.exists():
         return {p.pid for p in psutil.Process(pid).children(recursive=True)}
     with contextlib.suppress(OSError):  # it has ended
-        for task in os.listdir(f"/proc/{pid}/task"):
+        while (now := children_of_threads(pid)) is None:
+            pass
+        found = now
+    found = {child for child in found if not drives(child)}
+    return found.union(*map(offspring, found))
+
+
+def children_of_threads(pid: int) -> set[int] | None:
+    """Read each thread's list; None if one ended and left it to another."""
+    found: set[int] = set()
+    tasks = os.listdir(f"/proc/{pid}/task")
+    try:
+        for task in tasks:
             with open(
                 f"/proc/{pid}/task/{task}/children", encoding="utf-8"
             ) as file:
                 found.update(map(int, file.read().split()))
-    found = {child for child in found if not drives(child)}
-    return found.union(*map(offspring, found))
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return found
 
 
 @functools.cache
