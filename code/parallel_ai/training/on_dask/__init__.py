@@ -80,7 +80,9 @@ from parallel_ai.training.on_dask.practice import (
 from parallel_ai.training.on_dask.program import (
     by_dask,
     by_torchrun,
+    by_turns,
     compare_starts,
+    compare_trainings,
     main,
     train_fashion,
 )
@@ -136,9 +138,11 @@ __all__ = [
     "break_even",
     "by_dask",
     "by_torchrun",
+    "by_turns",
     "classify_all",
     "classify_part",
     "compare_starts",
+    "compare_trainings",
     "decode_shard",
     "end_rank",
     "fashion_anywhere",
@@ -198,5 +202,8 @@ __all__ = [
     "who_is_guilty",
 ]
 
-COMPARISONS = {"run_ddp against torchrun": compare_starts}
+COMPARISONS = {
+    "start of all ranks: torchrun and run_ddp": compare_starts,
+    "training in ranks of torchrun and of run_ddp": compare_trainings,
+}
 RECORDS = {"ray-train": record}

@@ -3,6 +3,7 @@
 import json
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,20 +82,40 @@ def _spent(
     }
 
 
-def compare_starts(repeats: int = 3) -> dict[str, Any]:
-    """Compare `run_ddp` with torchrun: until the function begins, and then."""
+@cache
+def by_turns(repeats: int = 3) -> dict[str, list[dict[str, float]]]:
+    """Train under torchrun and by `run_ddp`, by turns.
+
+    Returns
+    -------
+    dict
+        The times of each run, in seconds; the first by `run_ddp`, which
+        imports PyTorch on each worker, is apart.
+    """
     from parallel_ai.toolbox import cluster  # a rank needs no Dask
 
     options = dp.Options(pictures=5120)
     found: dict[str, list[dict[str, float]]] = {"torchrun": [], "run_ddp": []}
     with cluster.local(RANKS) as client:
-        first = by_dask(client, options)
+        first = [by_dask(client, options)]
         for _ in range(repeats):
             found["torchrun"].append(by_torchrun(options))
             found["run_ddp"].append(by_dask(client, options))
-    ways = {
-        f"{what}, {name}": Timing(tuple(run[what] for run in runs))
-        for what in ("start", "training")
-        for name, runs in found.items()
+    return {**found, "run_ddp, first on its workers": first}
+
+
+def compare_starts() -> dict[str, Any]:
+    """Compare what passes until the function begins."""
+    return {
+        name: Timing(tuple(run["start"] for run in runs))
+        for name, runs in by_turns().items()
     }
-    return {**ways, "first start, run_ddp": Timing((first["start"],))}
+
+
+def compare_trainings() -> dict[str, Any]:
+    """Compare the training and evaluation of the same runs."""
+    return {
+        name: Timing(tuple(run["training"] for run in runs))
+        for name, runs in by_turns().items()
+        if len(runs) > 1
+    }
