@@ -1,6 +1,7 @@
 import ctypes
 import json
 import os
+import platform
 import re
 import shutil
 import sys
@@ -27,7 +28,7 @@ from parallel_ai.production.native import (
 )
 from parallel_ai.toolbox import records, roofs
 from parallel_ai.toolbox.exercises import EXERCISES
-from parallel_ai.toolbox.stopwatch import Timing, measure
+from parallel_ai.toolbox.stopwatch import Timing
 
 KERNELS = sections.KERNELS
 rng = np.random.default_rng(0)
@@ -207,14 +208,34 @@ def test_impossible_models_are_refused():
         native.NativeLinear(weights())(np.zeros((1, 784), "f4"), 0)
 
 
-def test_registers_are_not_overrun():
-    """Vectors wider than the processor's hardly beat one sum at a time."""
-    w, rows = weights(), rng.random((2_000, 784)).astype("f4")
-    plain, blocked = (
-        measure(native.NativeLinear(w, kernel), rows, repeats=5, warmup=1)
-        for kernel in ("plain", "blocked")
-    )
-    assert 3 * min(blocked.seconds) < min(plain.seconds)
+WIDE = """typedef float wide __attribute__((vector_size(64)));
+void add(wide *x) { *x += *x; }
+"""
+
+
+@pytest.mark.parametrize("processor", ["v2", "v3", "v4"])
+def test_no_vector_is_wider_than_a_register(processor, tmp_path):
+    """GCC takes such a one apart in memory, and says so if it is asked."""
+    if "Free Software" not in compiling.run(["gcc", "--version"]):
+        return  # another compiler of that name
+    if platform.machine() != "x86_64":
+        pytest.skip("these are kinds of x86-64")
+
+    def compiled(text):
+        path = tmp_path / "model.c"
+        path.write_text(text, encoding="utf-8")
+        compiling.run(
+            [
+                "gcc", f"-march=x86-64-{processor}", "-O3", "-fopenmp", "-c",
+                "-Wvector-operation-performance", "-Werror",
+                path, "-o", tmp_path / "model.o",
+            ]
+        )  # fmt: skip
+
+    compiled(native.text_of("linear.c"))
+    if processor != "v4":  # which has registers for sixteen floats
+        with pytest.raises(native.CompilationError, match="vector operation"):
+            compiled(WIDE)
 
 
 # Trees

@@ -5,8 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Floats in a register. A vector that is wider than a register is kept in
- * memory by GCC, which takes ten times as long.                           */
+/* Floats in a register. GCC takes a wider vector apart, in memory. */
 #if defined __AVX512F__
 enum { WIDTH = 16 };
 #elif defined __AVX__
@@ -91,7 +90,8 @@ static void one(const float *x, const float *w, const float *b, float *out,
     for (; j + BLOCK <= features; j += BLOCK)
         for (int r = 0; r < BLOCK; r++)
             for (int p = 0; p < PARTS; p++)
-                sum[r][p] += x[j + r] * ((const wide_t *)(w + (j + r) * LANES))[p];
+                sum[r][p] +=
+                    x[j + r] * ((const wide_t *)(w + (j + r) * LANES))[p];
     for (; j < features; j++)
         for (int p = 0; p < PARTS; p++)
             sum[0][p] += x[j] * ((const wide_t *)(w + j * LANES))[p];

@@ -108,9 +108,9 @@ from parallel_ai.training.on_dask.verdicts import (
 )
 from parallel_ai.training.on_dask.watching import (
     be_rank,
+    children_allowed,
     end_rank,
     follow_rank,
-    parent,
     start_rank,
     state_name,
     tail,
@@ -139,6 +139,7 @@ __all__ = [
     "by_dask",
     "by_torchrun",
     "by_turns",
+    "children_allowed",
     "classify_all",
     "classify_part",
     "compare_starts",
@@ -169,7 +170,6 @@ __all__ = [
     "once",
     "open_doors",
     "packed",
-    "parent",
     "places",
     "predicted_gain",
     "python_text",

@@ -79,13 +79,13 @@ def start_rank(job: Job, log: str) -> tuple[Connection, BaseProcess]:
     process = context.Process(
         target=rank_process.main, args=(theirs, log, job), daemon=True
     )
-    with theirs, parent():
+    with theirs, children_allowed():
         process.start()
     return link, process  # type: ignore[return-value]
 
 
 @contextmanager
-def parent() -> Iterator[None]:
+def children_allowed() -> Iterator[None]:
     """Let this process have children: a nanny forbids it to its worker."""
     own = multiprocessing.current_process()
     before, own.daemon = own.daemon, False
