@@ -209,6 +209,24 @@ def test_a_record_keeps_what_is_not_measured_again(chapter, capsys, tmp_path):
     assert f"{path}: not JSON" in capsys.readouterr().err
 
 
+def test_what_has_no_date_of_its_own_has_that_of_its_record(chapter, tmp_path):
+    folder = tmp_path / "bench"
+    main(["counting", "--folder", str(folder)])
+    [path] = folder.iterdir()
+    record = json.loads(path.read_text())
+    del record["sha256"]
+    one = record["data"].pop("counting words")
+    del one["date"], one["commit"]
+    record |= {"date": "2000-01-01", "commit": "an-old-one"}
+    record["data"]["a broken one"] = one
+    path.write_text(json.dumps(record))
+    main(["counting", "--folder", str(folder)])
+    [after] = records.read("bench", folder)
+    kept = after.data["a broken one"]
+    assert (kept["date"], kept["commit"]) == ("2000-01-01", "an-old-one")
+    assert after.date != "2000-01-01"
+
+
 def test_words_choose(chapter, capsys):
     assert main(["counting"]) == 0
     said = capsys.readouterr().out

@@ -242,7 +242,8 @@ def _written(ratio: Ratio) -> str:
 def kept(folder: Path, known: Iterable[str]) -> dict[str, Any]:
     """Find what this machine has measured before, if it still exists.
 
-    Each comparison of a record tells its own date and commit.
+    Each comparison tells its own date and commit; one that does not has
+    those of the record, which are about to change.
 
     Raises
     ------
@@ -252,7 +253,10 @@ def kept(folder: Path, known: Iterable[str]) -> dict[str, Any]:
     here = dict(machine.describe())
     for record in records.read("bench", folder):
         if record.hardware == here:
-            return {t: record.data[t] for t in known if t in record.data}
+            whence = {"date": record.date, "commit": record.commit}
+            return {
+                t: whence | record.data[t] for t in known if t in record.data
+            }
     return {}
 
 
@@ -296,6 +300,7 @@ def main(arguments: list[str] | None = None) -> int:
     except records.RecordError as error:
         parser.error(f"{error}: mend it or move it away")
     failed, path = 0, None
+    origin = records.origin()  # before our own record makes the tree dirty
     for title in titles:
         begun = time.perf_counter()
         try:
@@ -307,7 +312,7 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         taken = readable(time.perf_counter() - begun)
         print(f"\n{title} ({taken})\n{table(ways)}", flush=True)
-        results[title] = as_json(ways, known[title]) | records.origin()
+        results[title] = as_json(ways, known[title]) | origin
         if wanted.folder:  # each time, so that an interrupted run is kept
             path = records.write(
                 "bench", results, command.strip(), wanted.folder
