@@ -252,14 +252,14 @@ def test_halves_cut_files_and_other_versions_are_done_again(
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     path = tmp_path / "part-00000.parquet"
-    scoring.write_whole(pa.table({"id": [1]}), path)
+    scoring.save_table(pa.table({"id": [1]}), path)
 
     def full(_):
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="no space"):
-        scoring.write_whole(pa.table({"id": [2]}), path)
+        scoring.save_table(pa.table({"id": [2]}), path)
     assert pq.read_table(path)["id"].to_pylist() == [1]
     assert list(tmp_path.glob("*.parquet")) == [path]
 

@@ -27,7 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from parallel_ai.toolbox import datasets, downloads
+from parallel_ai.toolbox import datasets, downloads, formats
 from parallel_ai.toolbox.datasets import DatasetError
 from parallel_ai.toolbox.downloads import ResumingDownloader
 
@@ -167,7 +167,7 @@ def test_two_processes_at_once(rows, server, tmp_path):
     code = """
         import sys
         from pathlib import Path
-        from parallel_ai.toolbox import datasets, downloads
+        from parallel_ai.toolbox import datasets, downloads, formats
         datasets.TABLE = Path(sys.argv[1])
         datasets.cache = lambda: Path(sys.argv[2])
         print("ready", flush=True)
@@ -306,7 +306,7 @@ def test_idx_comes_back(array):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.gz"
         path.write_bytes(idx(array))
-        again = datasets.read_idx(path)
+        again = formats.read_idx(path)
     np.testing.assert_array_equal(again, array)
     assert again.dtype == np.uint8
     assert again.flags.writeable  # torch.from_numpy wants that
@@ -329,10 +329,10 @@ def test_idx_of_anything_else(content):
             and len(content) == 4 + 4 * dimensions + math.prod(shape)
         )
         if valid:
-            assert list(datasets.read_idx(path).shape) == shape
+            assert list(formats.read_idx(path).shape) == shape
         else:
             with pytest.raises(DatasetError, match=re.escape(str(path))):
-                datasets.read_idx(path)
+                formats.read_idx(path)
 
 
 @given(
@@ -344,7 +344,7 @@ def test_what_is_not_packed_whole_is_no_idx(content):
         path = Path(folder) / "a.gz"
         path.write_bytes(content)
         with pytest.raises(DatasetError, match=re.escape(str(path))):
-            datasets.read_idx(path)
+            formats.read_idx(path)
 
 
 def photographs() -> dict[str, bytes]:
@@ -510,7 +510,7 @@ def test_a_package_that_is_not_installed(offline, monkeypatch):
     def needs(*args):
         raise ModuleNotFoundError("No module named 'pandas'", name="pandas")
 
-    monkeypatch.setitem(datasets._READERS, "idx", needs)
+    monkeypatch.setitem(datasets.READERS, "idx", needs)
     with pytest.raises(
         DatasetError, match=r"pandas.*pip install 'parallel-ai"
     ):
@@ -532,7 +532,7 @@ def test_a_row_is_complete(name):
         assert row[key].strip(), key
     assert row["home"].startswith("https://")
     assert isinstance(row["verified"], bool)
-    assert row["format"] in datasets._READERS
+    assert row["format"] in datasets.READERS
     assert row.get("files") or row["absent"]
     stand_in = row.get("stand_in", {"files": [], "note": "none"})
     assert stand_in["note"].strip()

@@ -13,26 +13,17 @@ knows no dataset by name.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import gzip
 import hashlib
-import json
-import math
 import os
-import struct
 import sys
 import tarfile
-import tempfile
 import tomllib
 import warnings
 import zipfile
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from parallel_ai.toolbox.downloads import (
     DatasetError,
@@ -41,11 +32,17 @@ from parallel_ai.toolbox.downloads import (
     fetch,
     locked,
 )
+from parallel_ai.toolbox.files import write_whole
+from parallel_ai.toolbox.formats import (
+    DAMAGE,
+    READERS,
+    Row,
+    members,
+    packages,
+)
 
-Row = dict[str, Any]
 TABLE = Path(__file__).with_suffix(".toml")
 OFFLINE = "PARALLEL_AI_DATA"
-_DAMAGE = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
 def table() -> dict[str, Row]:
@@ -92,8 +89,8 @@ def load(name: str, *, downloader: Downloader | None = None) -> Any:
     paths(name, downloader=downloader)
     row = _row(name)
     folder, files, _ = _choose(row)
-    with _packages():
-        return _READERS[row["format"]](row, folder, files)
+    with packages():
+        return READERS[row["format"]](row, folder, files)
 
 
 def paths(
@@ -137,12 +134,12 @@ def paths(
             f"unset {OFFLINE} to download."
         )
     if bad:
-        with _packages():
+        with packages():
             _fill(row, folder, files, downloader)
     return {
         path.relative_to(folder).as_posix(): path
         for file in files
-        for path in _members(folder, file)
+        for path in members(folder, file)
     }
 
 
@@ -167,7 +164,7 @@ def torchvision_root(name: str, folder: Path) -> Path:
     for key, path in paths(name).items():
         target = folder / row["torchvision"] / "raw" / Path(key).stem
         if not target.exists():
-            _write(target, gzip.decompress(path.read_bytes()))
+            write_whole(target, gzip.decompress(path.read_bytes()))
     return folder
 
 
@@ -204,29 +201,22 @@ def _choose(row: Row) -> tuple[Path, list[Row], str | None]:
     return folder, official, None
 
 
-def _members(folder: Path, file: Row) -> list[Path]:
-    path = folder / file["name"]
-    if "images" not in file:
-        return [path]
-    return [path / f"image_{number:04}.jpg" for number in file["images"]]
-
-
 def _fault(folder: Path, file: Row) -> str | None:
     """Say what is wrong with a file, or with a folder of images."""
-    path, members = folder / file["name"], _members(folder, file)
-    for member in members:
+    path, found = folder / file["name"], members(folder, file)
+    for member in found:
         if not member.is_file():
             return f"{member} is missing"
     kind = "sha256" if "sha256" in file else "md5"
     size, hasher = 0, hashlib.new(kind, usedforsecurity=False)
     reader = gzip.open if file.get("unpacked") else open
     try:
-        for member in members:
+        for member in found:
             with reader(member, "rb") as stream:
                 while block := stream.read(1 << 20):
                     size += len(block)
                     hasher.update(block)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         return f"{path} is truncated or damaged: {error}"
     if size < file.get("bytes", 0):
         return f"{path} is truncated: {size:,} of {file['bytes']:,} bytes"
@@ -282,7 +272,7 @@ def _unpack_nested(archive: Path, folder: Path, files: list[Row]) -> None:
         path.relative_to(path.parent.parent).as_posix(): path
         for file in files
         if "images" in file
-        for path in _members(folder, file)
+        for path in members(folder, file)
     }
     with zipfile.ZipFile(archive) as outer:
         (inner,) = (
@@ -295,7 +285,7 @@ def _unpack_nested(archive: Path, folder: Path, files: list[Row]) -> None:
             for member in tar:
                 path = wanted.get("/".join(Path(member.name).parts[-2:]))
                 if path and (content := tar.extractfile(member)):
-                    _write(path, content.read())
+                    write_whole(path, content.read())
 
 
 def _unpack_rda(archive: Path, folder: Path, files: list[Row]) -> None:
@@ -307,117 +297,12 @@ def _unpack_rda(archive: Path, folder: Path, files: list[Row]) -> None:
     months = frame.convert_dtypes().groupby("month")
     for file, (_, month) in zip(files, months, strict=True):
         text = month.to_csv(index=False, lineterminator="\n")
-        _write(folder / file["name"], gzip.compress(text.encode(), mtime=0))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that is never seen unfinished."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent)
-    try:
-        with open(handle, "wb") as stream:
-            stream.write(content)
-        os.replace(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
+        write_whole(
+            folder / file["name"], gzip.compress(text.encode(), mtime=0)
+        )
 
 
 _UNPACKERS = {"nested": _unpack_nested, "rda": _unpack_rda}
-
-
-# --- reading ----------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _packages() -> Iterator[None]:
-    """Say how to get a package that only some datasets need."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise DatasetError(
-            f"{error}: python -m pip install 'parallel-ai[data]'"
-        ) from error
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """Read an array of bytes in MNIST's format: magic, shape, data, gzipped.
-
-    Raises
-    ------
-    DatasetError
-        The magic is not that of bytes, the shape not that of the data, or
-        the file is not whole.
-    """
-    try:
-        with gzip.open(path) as stream:
-            magic, rest = stream.read(4), bytearray(stream.read())
-    except _DAMAGE as error:
-        raise DatasetError(
-            f"{path} is truncated or damaged: {error}"
-        ) from error
-    if len(magic) < 4 or magic[:3] != b"\0\0\x08" or len(rest) < 4 * magic[-1]:
-        raise DatasetError(f"{path} is no IDX file of bytes: {magic!r}.")
-    shape = struct.unpack_from(f">{magic[3]}I", rest)
-    data = np.frombuffer(rest, np.uint8, offset=4 * len(shape))
-    if data.size != math.prod(shape):
-        raise DatasetError(f"{path} has {data.size} bytes for shape {shape}.")
-    return data.reshape(shape)
-
-
-def _read_idx(row: Row, folder: Path, files: list[Row]) -> dict[str, Any]:
-    return {file["key"]: read_idx(folder / file["name"]) for file in files}
-
-
-def _read_npz(row: Row, folder: Path, files: list[Row]) -> dict[str, Any]:
-    (file,) = files
-    with np.load(folder / file["name"], allow_pickle=False) as arrays:
-        data = {
-            key: array.ravel() if key.endswith("labels") else array
-            for key, array in arrays.items()
-        }
-    return {**data, "labels": row["labels"], "source": file["source"]}
-
-
-def _read_parquet(row: Row, folder: Path, files: list[Row]) -> dict[int, Any]:
-    import pandas as pd
-
-    return {
-        file["year"]: pd.read_parquet(folder / file["name"])
-        for file in files
-        if "year" in file
-    }
-
-
-def _read_jpeg(row: Row, folder: Path, files: list[Row]) -> dict[str, Any]:
-    (index,) = (folder / f["name"] for f in files if "images" not in f)
-    names = json.loads(index.read_text(encoding="utf-8"))
-    classes = {Path(f["name"]).name: f for f in files if "images" in f}
-    return {
-        "images": [
-            (path, name)
-            for name, file in classes.items()
-            for path in _members(folder, file)
-        ],
-        "labels": {name: tuple(f["imagenet"]) for name, f in classes.items()},
-        "class_index": [tuple(names[str(i)]) for i in range(len(names))],
-    }
-
-
-def _read_csv(row: Row, folder: Path, files: list[Row]) -> Any:
-    import pandas as pd
-
-    months = [pd.read_csv(folder / file["name"]) for file in files]
-    return pd.concat(months, ignore_index=True)
-
-
-_READERS = {
-    "idx": _read_idx,
-    "npz": _read_npz,
-    "parquet": _read_parquet,
-    "jpeg": _read_jpeg,
-    "csv": _read_csv,
-}
 
 
 def main(names: list[str]) -> int:

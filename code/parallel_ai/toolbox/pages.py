@@ -7,7 +7,6 @@ On the command line::
 
 import argparse
 import gzip
-import os
 import re
 import sys
 import threading
@@ -19,6 +18,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from parallel_ai.toolbox.files import whole
 
 FOLDER = Path("_build/html")
 TITLE = "parallel-python-for-ai"
@@ -60,7 +61,6 @@ def archive(folder: Path, path: Path) -> int:
     FileNotFoundError
         Nothing has been built.
     """
-    part = path.with_name(f"{path.name}.part")
     names = sorted(
         file.relative_to(folder).as_posix()
         for file in folder.rglob("*")
@@ -69,13 +69,15 @@ def archive(folder: Path, path: Path) -> int:
     names = [name for name in names if not name.startswith(UNUSED)]
     if "index.html" not in names:
         raise FileNotFoundError(f"no built pages in {folder}: make book")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as pack:
+    with (
+        whole(path) as draft,
+        zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as pack,
+    ):
         for name in names:
             entry = zipfile.ZipInfo(f"{path.stem}/{name}", FIRST_DAY)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             pack.writestr(entry, (folder / name).read_bytes())
-    os.replace(part, path)
     return len(names)
 
 

@@ -11,7 +11,6 @@ and a line on the terminal.
 """
 
 import argparse
-import os
 import posixpath
 import re
 import shutil
@@ -35,6 +34,7 @@ from parallel_ai.toolbox.binding import (
     number_sheets,
     title_sheet,
 )
+from parallel_ai.toolbox.files import whole
 from parallel_ai.toolbox.pages import BROWSERS, FOLDER, TITLE, served
 
 CONTENTS = Path("_toc.yml")
@@ -257,9 +257,8 @@ def make(
     print(f"Binding {len(numbers.pages)} sheets …", flush=True)
     writer = bound(printed, front, numbers, site)
     writer.add_metadata({"/Title": said["title"], "/Creator": "Chromium"})
-    part = path.with_suffix(".part")
-    writer.write(part)
-    os.replace(part, path)
+    with whole(path) as draft:
+        writer.write(draft)
     return len(writer.pages)
 
 

@@ -17,11 +17,9 @@ import ast
 import hashlib
 import importlib
 import json
-import os
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
@@ -30,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from parallel_ai.toolbox import machine
+from parallel_ai.toolbox.files import write_whole
 
 PACKAGE = Path(__file__).parents[1]
 FOLDER = PACKAGE / "recorded"
@@ -103,10 +102,9 @@ def write(
     except (TypeError, ValueError) as error:
         raise RecordError(f"{topic}: data is not JSON: {error}") from error
     folder = FOLDER if folder is None else Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{topic}_{_slug(record.label)}.json"
     text = json.dumps(raw | {SUM: _sum(raw)}, indent=1, ensure_ascii=False)
-    _replace(path, text + "\n")
+    write_whole(path, f"{text}\n".encode())
     return path
 
 
@@ -244,23 +242,6 @@ def _label(hardware: dict[str, Any]) -> str:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that readers see the old one or the new one."""
-    descriptor, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}."
-    )
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp lets nobody else read
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def _versions() -> dict[str, str]:

@@ -6,9 +6,7 @@ all. So a run that was killed goes on where it was: what it finds, it skips.
 
 import ftplib
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +20,7 @@ from parallel_ai.many_machines.bigger_than_memory.compressed import (
     unpack,
 )
 from parallel_ai.many_machines.bigger_than_memory.layouts import harmonise
+from parallel_ai.toolbox.files import whole
 
 if TYPE_CHECKING:  # a process that only reads needs no cluster
     from distributed import Client
@@ -144,20 +143,9 @@ def convert(
     if target.exists():
         return target
     table = harmonise(read(month), columns)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Readers of the folder ignore names that begin with a dot.
-    handle, draft = tempfile.mkstemp(
-        prefix=f".{target.stem}-", dir=target.parent
-    )
-    os.close(handle)
-    try:
+    with whole(target) as draft:
         # Our dictionaries are not the reader's business: text is text.
         parquet.write_table(table, draft, store_schema=False)
-        os.replace(draft, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(draft)
-        raise
     return target
 
 

@@ -1,12 +1,12 @@
 """A small file of points, and a line fitted to them by hand."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+
+from parallel_ai.toolbox.files import whole
 
 SLOPE, INTERCEPT, NOISE = 0.3, 1.0, 0.5
 
@@ -52,10 +52,8 @@ def load_points(path: Path) -> pd.DataFrame:
         The file holds something else; the message says what to do.
     """
     if not path.exists():
-        descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".csv")
-        os.close(descriptor)
-        make_points().to_csv(name, index=False)
-        os.replace(name, path)
+        with whole(path) as draft:
+            make_points().to_csv(draft, index=False)
     table = pd.read_csv(path)
     numbers = table.select_dtypes("number").columns
     if list(table.columns) != ["x", "y"] or list(numbers) != ["x", "y"]:

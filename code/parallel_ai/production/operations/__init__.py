@@ -72,6 +72,7 @@ from parallel_ai.production.operations.scoring import (
     matrix_of,
     native_way,
     opened,
+    save_table,
     score_on_dask,
     score_part,
     score_serial,
@@ -79,7 +80,6 @@ from parallel_ai.production.operations.scoring import (
     todo,
     weights_from,
     write_table,
-    write_whole,
 )
 from parallel_ai.production.operations.staffing import (
     Day,
@@ -223,6 +223,7 @@ __all__ = [
     "roofs",
     "root_rule",
     "rows_that_fit",
+    "save_table",
     "score_on_dask",
     "score_part",
     "score_serial",
@@ -245,7 +246,6 @@ __all__ = [
     "weights_from",
     "workplace",
     "write_table",
-    "write_whole",
 ]
 
 COMPARISONS = {

@@ -20,12 +20,12 @@ from parallel_ai.production.operations.scoring import (
     Scorer,
     matrix_of,
     opened,
+    save_table,
     score_on_dask,
     score_part,
     score_serial,
     score_threads,
     write_table,
-    write_whole,
 )
 from parallel_ai.production.serving import garments
 from parallel_ai.production.serving.packed import CLASSES, PIXELS
@@ -96,7 +96,7 @@ def steps(model: Path, rows: int = 10_000) -> dict[str, dict[str, float]]:
         found["models"] = {
             opened(native)[1]: rate(partial(native, some)),
             opened(library)[1]: rate(partial(library, some)),
-            "write": rate(partial(write_whole, out, folder / "o")),
+            "write": rate(partial(save_table, out, folder / "o")),
         }
     return found
 

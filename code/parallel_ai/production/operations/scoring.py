@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from parallel_ai.many_machines.failures import save_whole
 from parallel_ai.production.native import (
     CompilationError,
     MissingToolError,
@@ -22,6 +21,7 @@ from parallel_ai.production.native import (
 )
 from parallel_ai.production.serving import Model, load_model, whole_trees
 from parallel_ai.production.serving.packed import PIXELS, Predict
+from parallel_ai.toolbox.files import whole
 
 LAYOUTS = ("columns", "bytes")
 
@@ -191,7 +191,7 @@ def score_part(scorer: Scorer, part: Path, folder: Path) -> str:
         }
     )
     said = {"model": scorer.version, "input": fingerprint(part)}
-    write_whole(scored.replace_schema_metadata(said), folder / part.name)
+    save_table(scored.replace_schema_metadata(said), folder / part.name)
     return part.name
 
 
@@ -201,16 +201,15 @@ def fingerprint(part: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def write_whole(table: pa.Table, path: Path) -> None:
+def save_table(table: pa.Table, path: Path) -> None:
     """Write a file that is there as a whole or not at all, once and again.
 
-    `save_whole` of *When things break* does it: under a name that nobody
-    reads, brought to the disk, renamed. That name is random: if a scheduler
-    lets two workers do the same task, they do not meet.
+    It is written under a name that nobody reads, brought to the disk, and
+    renamed. That name is random: if a scheduler lets two workers do the same
+    task, they do not meet.
     """
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer)
-    save_whole(path, buffer.getvalue())
+    with whole(path) as draft:
+        pq.write_table(table, draft)
 
 
 def complete(part: Path, folder: Path, version: str) -> bool:

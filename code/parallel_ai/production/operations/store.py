@@ -9,7 +9,6 @@ from zipfile import BadZipFile
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from parallel_ai.many_machines.failures import save_whole
 from parallel_ai.production.serving import (
     Model,
     load_model,
@@ -18,6 +17,7 @@ from parallel_ai.production.serving import (
 )
 from parallel_ai.production.serving.packed import CLASSES, PIXELS, Predict
 from parallel_ai.toolbox import datasets
+from parallel_ai.toolbox.files import whole, write_whole
 
 DIGITS = 12
 POINTER = "CURRENT"
@@ -80,13 +80,12 @@ def publish(
     Nothing is overwritten: another content has another name. Nobody uses it
     before somebody points at it.
     """
-    store.mkdir(parents=True, exist_ok=True)
     model = load_model("model", source)
     expected = np.asarray(model.predict(pixels))
-    golden = io.BytesIO()
-    np.savez(golden, pixels=pixels, labels=labels, expected=expected)
-    save_whole(store / f"golden-{model.version}.npz", golden.getvalue())
-    save_whole(store / f"{model.version}{source.suffix}", source.read_bytes())
+    golden = store / f"golden-{model.version}.npz"
+    with whole(golden) as draft, draft.open("wb") as file:
+        np.savez(file, pixels=pixels, labels=labels, expected=expected)
+    write_whole(store / f"{model.version}{source.suffix}", source.read_bytes())
     return model.version
 
 
@@ -143,7 +142,7 @@ def take(store: Path, version: str, name: str = "model") -> Model:
 def point(store: Path, version: str) -> None:
     """Make a version the current one, in one step, if it passes."""
     take(store, version)
-    save_whole(store / POINTER, version.encode())
+    write_whole(store / POINTER, version.encode())
 
 
 def current(store: Path) -> str:

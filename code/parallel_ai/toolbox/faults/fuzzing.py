@@ -23,6 +23,7 @@ from parallel_ai.toolbox import (
     builds,
     datasets,
     downloads,
+    formats,
     records,
 )
 from parallel_ai.toolbox.faults import (
@@ -191,14 +192,14 @@ def of_benches() -> Reader:
 
 
 def of_idx() -> Reader:
-    """`datasets.read_idx`, of a file with any content."""
+    """`formats.read_idx`, of a file with any content."""
     from hypothesis import strategies as st
 
     plain = b"\0\0\x08\x02" + struct.pack(">2I", 3, 4) + bytes(range(12))
     inputs = spoilt(gzip.compress(plain, mtime=0)) | st.builds(
         gzip.compress, spoilt(plain)
     )
-    read = partial(_from_file, datasets.read_idx, "t10k-images.gz")
+    read = partial(_from_file, formats.read_idx, "t10k-images.gz")
     return Reader(read, inputs, (datasets.DatasetError,))
 
 
