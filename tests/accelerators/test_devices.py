@@ -95,13 +95,6 @@ def test_tf32_is_allowed_where_it_is_asked_for(kind, dtype, allowed):
     assert torch.get_float32_matmul_precision() == before
 
 
-def test_threads_are_put_back():
-    with suppress(KeyError), devices.threads(2):
-        assert torch.get_num_threads() == 2
-        raise KeyError
-    assert torch.get_num_threads() == 1
-
-
 @every_device
 def test_roofs_are_measured_for_each_format(device, monkeypatch):
     monkeypatch.setattr(devices.peaks, "stream_size", lambda device: 1000)
@@ -120,7 +113,7 @@ def test_a_format_without_a_unit_is_not_waited_for(monkeypatch):
 
     monkeypatch.setattr(devices.peaks, "product_rate", product_rate)
     monkeypatch.setattr(devices.peaks, "memory_rate", lambda device: 1e9)
-    with devices.threads(1):
+    with toolbox_device.threads(1):
         peaks = devices.measured_peaks(torch.device("cpu"), tuple(rates))
     assert peaks.rates == rates
     assert tried == [

@@ -382,13 +382,6 @@ def test_ahead_of_time_and_from_cpp(monkeypatch):
     json.dumps(found)
 
 
-def test_threads_of_pytorch_are_given_back():
-    before = torch.get_num_threads()
-    with native.torch_threads(1):
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
-
-
 # Java
 
 

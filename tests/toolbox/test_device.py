@@ -70,3 +70,10 @@ def test_other_errors_pass():
         device.room_for("a", "b"),
     ):
         raise RuntimeError("shape")
+
+
+def test_threads_are_given_back_after_an_error():
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), device.threads(before + 1):
+        1 / (torch.get_num_threads() - before - 1)
+    assert torch.get_num_threads() == before

@@ -103,6 +103,22 @@ def finished(
 
 
 @contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Give PyTorch so many threads of the CPU within an operation.
+
+    Of the whole process: not for two blocks side by side.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def room_for(what: str, advice: str) -> Iterator[None]:
     """Turn a full memory into an error that says what to do about it.
 

@@ -48,7 +48,6 @@ from parallel_ai.accelerators.devices.peaks import (
     product_rate,
     share_of_sheet,
     stream_size,
-    threads,
 )
 from parallel_ai.accelerators.devices.practice import (
     break_even,
@@ -141,7 +140,6 @@ __all__ = [
     "stops_counting",
     "stream_size",
     "sweep",
-    "threads",
     "to_bfloat16",
     "to_scale",
     "two_clocks",

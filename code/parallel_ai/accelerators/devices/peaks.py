@@ -108,17 +108,6 @@ def precision(kind: str) -> Iterator[torch.dtype]:
         torch.set_float32_matmul_precision(before)
 
 
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Let PyTorch's operations use so many threads of the CPU."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def fastest(
     job: Callable[[], object], device: torch.device, repeats: int = 5
 ) -> float:
@@ -192,7 +181,7 @@ def measured_peaks(
     everyone = torch.get_num_threads()
     rates, memory = dict.fromkeys(kinds, 0.0), 0.0
     for count in {1, everyone} if device.type == "cpu" else {everyone}:
-        with threads(count):
+        with devices.threads(count):
             memory = max(memory, memory_rate(device))
             for kind in kinds:
                 for size in sizes:

@@ -90,18 +90,16 @@ def time_batch(
         `batch`, `first` (seconds of the compiled model's first call),
         `problem` (why there is none), and `seconds` by way.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
     model, images = seeded(cnn, 0).eval(), torch.randn(size, 1, 28, 28)
     row: dict[str, Any] = {"batch": size, "first": None, "problem": ""}
-    ways = eager_and_runtime(model, images, path, threads)
-    if with_compiler:
-        try:
-            ways["compiled"], row["first"] = compiled(model, images)
-        except Exception as error:  # noqa: BLE001 - no C++ compiler, say
-            row["problem"] = f"{type(error).__name__}: {error}"[:200]
-    timings = compare(ways, repeats=repeats)
-    torch.set_num_threads(before)
+    with devices.threads(threads):
+        ways = eager_and_runtime(model, images, path, threads)
+        if with_compiler:
+            try:
+                ways["compiled"], row["first"] = compiled(model, images)
+            except Exception as error:  # noqa: BLE001 - no C++ compiler, say
+                row["problem"] = f"{type(error).__name__}: {error}"[:200]
+        timings = compare(ways, repeats=repeats)
     row["seconds"] = {way: list(t.seconds) for way, t in timings.items()}
     return row
 

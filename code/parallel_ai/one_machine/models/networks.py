@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from parallel_ai.toolbox import device as devices
+
 
 def network(features: int, classes: int, width: int = 512) -> Any:
     """Make a network of two dense layers in PyTorch, with a fixed seed."""
@@ -30,9 +32,7 @@ def train_network(
     """
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with devices.threads(threads):
         inputs = torch.from_numpy(X)
         targets = torch.from_numpy(y.astype(np.int64))
         model = network(X.shape[1], int(y.max()) + 1)
@@ -44,5 +44,3 @@ def train_network(
                 for weights in model.parameters():
                     weights -= 0.1 * weights.grad
         return float(loss.detach())
-    finally:
-        torch.set_num_threads(before)

@@ -36,7 +36,6 @@ from parallel_ai.production.native.deep import (
     pictures,
     run_ahead,
     run_onnx,
-    torch_threads,
 )
 from parallel_ai.production.native.forests import (
     CompiledForest,
@@ -192,7 +191,6 @@ __all__ = [
     "struct_sizes",
     "text_of",
     "tool",
-    "torch_threads",
     "trained",
     "trees_of",
     "undeclared",

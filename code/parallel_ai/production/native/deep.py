@@ -3,8 +3,6 @@
 import json
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import torch
 from parallel_ai.accelerators import looking_inside
 from parallel_ai.production.native import compiling
 from parallel_ai.production.native.latency import one_by_one, percentiles
+from parallel_ai.toolbox import device as devices
 
 BATCH = 500  # rows that a network gets at once
 
@@ -28,17 +27,6 @@ def eager(network: Any, rows: np.ndarray) -> np.ndarray:
     """Compute logits by PyTorch, as well as plain Python can."""
     with torch.inference_mode():
         return np.asarray(network(torch.from_numpy(pictures(rows))))
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Give PyTorch so many threads, for a block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def onnx_session(network: torch.nn.Module, threads: int = 1) -> Any:
@@ -150,7 +138,7 @@ def compare_ahead(
                 "ONNX Runtime": partial(run_onnx, session),
                 "ahead of time, from Python": partial(eager, loaded),
             }
-            with torch_threads(count):
+            with devices.threads(count):
                 for name, way in ways.items():
                     row = _measured(way, rows)
                     found.append(_judged(name, count, *row, truth))

@@ -16,7 +16,6 @@ from parallel_ai.production.native.deep import (
     in_batches,
     onnx_session,
     run_onnx,
-    torch_threads,
 )
 from parallel_ai.production.native.forests import (
     CompiledForest,
@@ -37,6 +36,7 @@ from parallel_ai.production.native.linear import (
     numpy_linear,
 )
 from parallel_ai.production.native.trained import Trained
+from parallel_ai.toolbox import device as devices
 from parallel_ai.toolbox import machine
 from parallel_ai.toolbox.stopwatch import Timing, compare, measure
 
@@ -182,7 +182,7 @@ def limited(way: Predict) -> Iterator[Predict]:
         with threadpool_limits(threads, user_api="blas"):
             yield way
     elif library == "torch":
-        with torch_threads(threads):
+        with devices.threads(threads):
             yield way
     else:
         yield way

@@ -21,6 +21,7 @@ from parallel_ai.production.serving.packed import (
 )
 from parallel_ai.production.serving.starting import Running, running
 from parallel_ai.production.serving.team import Settings, prepare
+from parallel_ai.toolbox import device as devices
 from parallel_ai.toolbox import machine
 from parallel_ai.toolbox.stopwatch import Timing, measure
 
@@ -80,24 +81,19 @@ def batch_times(
     sizes: Sequence[int] = (1, 4, 16, 64),
 ) -> dict[str, list[Timing]]:
     """Time each model alone, without a service, by the size of a batch."""
-    import torch
     from threadpoolctl import threadpool_limits
 
-    pictures, before = garments()[0], torch.get_num_threads()
-    torch.set_num_threads(1)  # as in a worker
-    try:
-        with threadpool_limits(1):
-            return {
-                name: [
-                    measure(
-                        load_model(name, path).predict, pictures[:n], repeats=5
-                    )
-                    for n in sizes
-                ]
-                for name, path in trained().items()
-            }
-    finally:
-        torch.set_num_threads(before)
+    pictures = garments()[0]
+    with devices.threads(1), threadpool_limits(1):  # as in a worker
+        return {
+            name: [
+                measure(
+                    load_model(name, path).predict, pictures[:n], repeats=5
+                )
+                for n in sizes
+            ]
+            for name, path in trained().items()
+        }
 
 
 def capacity(port: int, model: str, seconds: float = 0.5) -> float:

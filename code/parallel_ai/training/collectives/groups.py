@@ -152,23 +152,15 @@ def measure_ways(
 def copy_bandwidth(count: int = 1 << 24) -> float:
     """Bytes a second that one thread copies from memory to memory."""
     one, other = torch.ones(count), torch.empty(count)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with devices.threads(1):
         return one.nbytes / min(measure(other.copy_, one).seconds)
-    finally:
-        torch.set_num_threads(before)
 
 
 def adding_time(count: int = 1 << 20) -> float:
     """Seconds for adding a byte, of vectors of so many elements."""
     one, other = torch.ones(count), torch.ones(count)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with devices.threads(1):
         return min(measure(one.add_, other).seconds) / one.nbytes
-    finally:
-        torch.set_num_threads(before)
 
 
 def measure_link(repeats: int = 20) -> tuple[dict[int, Timing], Link]:

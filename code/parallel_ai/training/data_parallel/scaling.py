@@ -151,9 +151,7 @@ def one_process(
     part: Part, batch_size: int, steps: int, rounds: int, threads: int
 ) -> Timing:
     """Time steps of one process that has so many threads; no DDP."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with devices.threads(threads):
         job = vision.some_steps(
             vision.cnn, part[:batch_size], steps, torch.device("cpu"),
             batch_size,
@@ -164,8 +162,6 @@ def one_process(
             begun = time.perf_counter()
             job()
             taken.append((time.perf_counter() - begun) / steps)
-    finally:
-        torch.set_num_threads(before)
     return Timing(tuple(taken))
 
 

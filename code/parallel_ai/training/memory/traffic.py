@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from parallel_ai.accelerators import vision
 from parallel_ai.accelerators.vision import Part
+from parallel_ai.toolbox import device as devices
 from parallel_ai.toolbox import machine, ranks
 from parallel_ai.toolbox.stopwatch import Timing, measure, readable_bytes
 from parallel_ai.training import data_parallel as dp
@@ -198,12 +199,8 @@ def alone(batch: Part, width: int, rounds: int) -> Timing:
         F.cross_entropy(model(batch.images), batch.labels).backward()
         update(model, optimizer)
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(machine.cpus())
-    try:
+    with devices.threads(machine.cpus()):
         return measure(job, repeats=rounds)
-    finally:
-        torch.set_num_threads(before)
 
 
 def compare_sharded(

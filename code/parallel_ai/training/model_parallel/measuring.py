@@ -105,18 +105,14 @@ def compare_ways(job: Job = WIDE, rounds: int = 5) -> dict[str, Timing]:
     cpus = machine.cpus()
     device = devices.choose() if ranks.backend(2) == "nccl" else None
     step = whole_step(job, device or torch.device("cpu"))
-    before = torch.get_num_threads()
     taken = []
-    torch.set_num_threads(cpus)
-    try:
+    with devices.threads(cpus):
         for _ in range(rounds + 1):
             begun = time.perf_counter()
             step()
             if device:
                 devices.finish(device)
             taken.append(time.perf_counter() - begun)
-    finally:
-        torch.set_num_threads(before)
     found = ranks.run(times_in_group, 2, job, rounds)[0]
     return {
         f"one process, {cpus} threads": Timing(tuple(taken[1:])),
@@ -203,12 +199,8 @@ def measure_pipelines(
         `stage_seconds`; and of each schedule the spans of all ranks, and
         what each kept at most.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with devices.threads(1):
         alone = stage_seconds(job, cuts)
-    finally:
-        torch.set_num_threads(before)
     found = ranks.run(_both, len(cuts) - 1, job, tuple(cuts), threads=1)
     return alone, {
         name: (
