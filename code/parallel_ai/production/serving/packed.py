@@ -1,28 +1,30 @@
 """Three models, each in a file that holds no code, loaded by its path."""
 
 import hashlib
+import importlib
 import io
 import re
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import lightgbm
 import numpy as np
-import torch
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
-from torch.nn import functional
 
-from parallel_ai.accelerators import vision
 from parallel_ai.toolbox import datasets
 
 PIXELS, CLASSES = 28 * 28, 10
 SEAL, END = "sha256=", "\nend of parameters\n"
 LEARNT = 3_000  # pictures: this chapter asks how a service runs
 Predict = Callable[[np.ndarray], np.ndarray]
+# Who serves no network does not wait seconds for PyTorch, nor pays memory.
+LIBRARIES = {
+    ".npz": [],
+    ".txt": ["lightgbm"],
+    ".pt": ["torch", "parallel_ai.accelerators.vision"],
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,18 @@ def load_model(name: str, path: Path) -> Model:
     if not right:
         raise ValueError(f"{path}: does not tell {CLASSES} classes apart")
     return Model(name, version, predict)
+
+
+def import_for(paths: Iterable[Path]) -> None:
+    """Import what models in such files need; one thread for PyTorch.
+
+    Before workers are forked: they have it then, and share its memory.
+    """
+    for path in paths:
+        for library in LIBRARIES.get(path.suffix, []):
+            importlib.import_module(library)
+    if "torch" in sys.modules:  # workers and their threads are enough
+        sys.modules["torch"].set_num_threads(1)
 
 
 def linear_from(content: bytes) -> Predict:
@@ -122,6 +136,8 @@ def whole_trees(text: str) -> str:
 
 def trees_from(content: bytes) -> Predict:
     """Read boosted trees from LightGBM's text; one thread a call."""
+    import lightgbm
+
     booster = lightgbm.Booster(model_str=whole_trees(content.decode()))
 
     def predict(pixels: np.ndarray) -> np.ndarray:
@@ -132,6 +148,10 @@ def trees_from(content: bytes) -> Predict:
 
 def network_from(content: bytes) -> Predict:
     """Read weights of the CNN of *Fashion-MNIST on CPU and GPU*."""
+    import torch
+
+    from parallel_ai.accelerators import vision
+
     network = vision.cnn()
     weights = torch.load(io.BytesIO(content), weights_only=True)
     network.load_state_dict(weights)
@@ -150,6 +170,9 @@ KINDS = {".npz": linear_from, ".txt": trees_from, ".pt": network_from}
 
 def train_linear(x: np.ndarray, y: np.ndarray, path: Path) -> None:
     """Learn a logistic regression; the scale of pixels goes into weights."""
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # it need not converge
         learnt = LogisticRegression(C=0.05, max_iter=20).fit(x / 255, y)
@@ -162,6 +185,8 @@ def train_linear(x: np.ndarray, y: np.ndarray, path: Path) -> None:
 
 def train_trees(x: np.ndarray, y: np.ndarray, path: Path) -> None:
     """Boost a few trees."""
+    import lightgbm
+
     settings = {
         "objective": "multiclass", "num_class": CLASSES, "num_leaves": 12,
         "learning_rate": 0.3, "max_bin": 63, "feature_fraction": 0.3,
@@ -177,6 +202,11 @@ def train_network(x: np.ndarray, y: np.ndarray, path: Path) -> None:
 
     PyTorch's optimizers would import its compiler, which takes longer.
     """
+    import torch
+    from torch.nn import functional
+
+    from parallel_ai.accelerators import vision
+
     network = vision.seeded(vision.cnn, 0)
     part = vision.as_part(x.reshape(-1, 28, 28), y)
     for batch in vision.batches(part, 32, vision.shuffled(len(part), 0, 0)):

@@ -16,10 +16,11 @@ from typing import Any
 
 from parallel_ai.production.serving.batching import Design
 from parallel_ai.production.serving.checking import Limits
+from parallel_ai.production.serving.packed import import_for
 from parallel_ai.production.serving.team import HOST, Settings, supervise
 from parallel_ai.toolbox.workers import SAFE
 
-# The command has imported all, and started no thread, before it forks.
+# The command imports all, and starts no thread, before it forks.
 FORK = "fork" if sys.platform == "linux" else SAFE
 
 
@@ -112,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     files = [(name, Path(path).resolve()) for name, path in models]
     settings = Settings(files, design, limits, told.port, told.drain)
+    import_for(path for _, path in files)
     here, there = multiprocessing.Pipe(duplex=False)
     with here, there, signals_to(there):
         return supervise(

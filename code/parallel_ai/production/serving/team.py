@@ -19,7 +19,12 @@ from typing import Any
 from parallel_ai.production.serving.batching import Design
 from parallel_ai.production.serving.checking import Limits
 from parallel_ai.production.serving.counting import Metrics, names_of
-from parallel_ai.production.serving.packed import Model, load_model
+from parallel_ai.production.serving.packed import (
+    LIBRARIES,
+    Model,
+    import_for,
+    load_model,
+)
 from parallel_ai.toolbox.workers import SAFE, begin
 
 HOST = "127.0.0.1"
@@ -117,14 +122,13 @@ def work(
     begin(None)  # Ctrl-C is the parent's, and without it this one ends
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is a loop
 
-    import torch
     from threadpoolctl import threadpool_limits
 
     from parallel_ai.production.serving.answering import Service
     from parallel_ai.production.serving.door import serve
 
     listener.setblocking(False)
-    torch.set_num_threads(1)  # the workers and their threads are enough
+    import_for(path for _, path in settings.models)
     try:
         loaded = models(settings)
     except (OSError, ValueError) as error:
@@ -151,7 +155,8 @@ def work(
 def prepare() -> None:
     """Have the fork server, where there is one, import what workers need."""
     if SAFE == "forkserver":
-        forkserver.set_forkserver_preload([f"{__package__}.door"])
+        libraries = [name for names in LIBRARIES.values() for name in names]
+        forkserver.set_forkserver_preload([f"{__package__}.door", *libraries])
         forkserver.ensure_running()
 
 
