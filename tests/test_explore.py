@@ -19,6 +19,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from parallel_ai.toolbox import records
+
 ROOT = Path(__file__).parents[1]
 EXTENSIONS = ROOT / "book" / "_ext"
 SCRIPTS = ROOT / "book" / "_static" / "explore"
@@ -28,18 +30,23 @@ SCHEMES = ("light", "dark")
 CASES = 40  # inputs of each figure that are compared
 TOUCH = 44  # pixels
 SECONDS = 20
+TOPICS = sorted(records.declared("CURVES"))
 WEIGHT = 27_000  # bytes of the scripts of one figure
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 expect.set_options(timeout=1000 * SECONDS)
 figures = pytest.mark.parametrize("name", NAMES)
 
 
-def page_of(name: str) -> str:
-    """Page on which a figure stands."""
+def page_of(name: str, inputs: str = "") -> str:
+    """Page on which a figure stands, with inputs of its own or without."""
+    start = re.compile(
+        rf"{{explore}} {name}\n"
+        + (f":inputs: {inputs}\n" if inputs else "(?!:)")
+    )
     found = [
         path.relative_to(ROOT).with_suffix("").as_posix()
         for path in sorted((ROOT / "book").rglob("*.md"))
-        if f"{{explore}} {name}\n" in path.read_text("utf8")
+        if start.search(path.read_text("utf8"))
     ]
     assert len(found) == 1, found
     return found[0]
@@ -94,6 +101,9 @@ def some_inputs(figure: Any, seed: int) -> dict[str, Any]:
     for one in figure.inputs:
         if one.kind == "record":
             continue
+        if one.kind == "fixed":
+            found[one.name] = one.start
+            continue
         if one.options:
             found[one.name] = chance.choice(one.options)
         elif one.kind == "file":
@@ -125,12 +135,11 @@ def some_record(chance: random.Random) -> str:
     """Text of a record, or of what may be taken for one."""
     raw = recorded()
     raw["hardware"] |= {"cpu": "Mine", "cpus": chance.choice([1, 2, 16])}
-    for one in raw["data"]:
-        for by_workers in (one["threads"], one["interpreters"]):
-            for seconds in by_workers.values():
-                seconds[0] *= chance.uniform(0.1, 10)
-                del seconds[chance.randrange(1, len(seconds) + 1) :]
-    survey = chance.choice(raw["data"])
+    drawn = raw["curves"]
+    for one in drawn["lines"]:
+        one["at"] = [[x, y * chance.uniform(0.1, 10)] for x, y in one["at"]]
+        del one["at"][chance.randrange(1, len(one["at"]) + 1) :]
+    some = chance.choice(drawn["lines"])
     changes = [
         lambda: raw.update(topic="native"),
         lambda: raw.update(extra=1, more=2),
@@ -140,17 +149,27 @@ def some_record(chance: random.Random) -> str:
         lambda: raw.update(versions=[]),
         lambda: raw.update(hardware={"cpu": "x"}),
         lambda: raw["hardware"].update(cpus="2"),
-        lambda: raw["hardware"].update(cpus=0),
-        lambda: raw.update(data=[]),
-        lambda: raw.update(data={"threads": 1}),
-        lambda: survey.update(gil=None),
-        lambda: survey["threads"].pop("1"),
-        lambda: survey["threads"].update({"2": []}),
-        lambda: survey["threads"].update({"0": [1.0]}),
-        lambda: survey["threads"].update({"3": [1.0, -1.0]}),
-        lambda: survey.update(interpreters=None),
+        lambda: raw["hardware"].update(cpu=None),
+        lambda: raw.pop("curves"),
+        lambda: raw.update(curves=[]),
+        lambda: drawn.update(more=1),
+        lambda: drawn.update(lines=[]),
+        lambda: drawn.update(lines=25 * [some]),
+        lambda: drawn["x"].update(label="threads"),
+        lambda: drawn["x"].update(log=True),
+        lambda: drawn["y"].update(unit="s"),
+        lambda: drawn["y"].pop("log"),
+        lambda: some.update(name="another"),
+        lambda: some.update(name=60 * "é"),
+        lambda: some.update(of=61 * "x"),
+        lambda: some.update(limit=0),
+        lambda: some.update(at=[]),
+        lambda: some["at"].append([1.0]),
+        lambda: some["at"].append([0.0, 0]),
+        lambda: some["at"].append([1.0, -1.0]),
+        lambda: some["at"].append([1.0, True]),
     ]
-    if chance.random() < 0.6:
+    if chance.random() < 0.7:
         chance.choice(changes)()
     text = json.dumps(raw)
     return chance.choice([text, text, text, text, "", text[:-9], "[]", "null"])
@@ -473,8 +492,8 @@ FILES = {
         "This is a record of “native”; this figure draws “threads”",
     ),
     "other data": (
-        record_file(recorded() | {"data": [1]}),
-        "This record's data is not what “threads” records.",
+        record_file(recorded() | {"curves": {"lines": []}}),
+        "This record has no lines that can be drawn.",
     ),
     "huge": (
         record_file("[" + "1," * 600_000 + "1]"),
@@ -508,13 +527,27 @@ def test_the_readers_machine_is_drawn_beside_ours(tab, site):
     expect(error).to_be_empty()
     expect(said).to_contain_text("Yours: <b>My CPU</b>, 4 CPUs")
     lines = figure.locator("polyline")
-    expect(lines).to_have_count(1 + figure.locator("tbody tr").count())
+    expect(lines).to_have_count(figure.locator("tbody tr").count())
     expect(figure.locator("svg.dot").first).to_be_visible()
     figure.get_by_role("button", name="Start again").click()
     expect(said).to_have_text(before)
     figure.evaluate(DROP, json.dumps(raw))
     expect(said).to_contain_text("Yours: <b>My CPU</b>, 4 CPUs")
     assert loaded == []  # the file has gone nowhere
+
+
+@pytest.mark.parametrize("topic", [t for t in TOPICS if t != "threads"])
+def test_every_topic_with_lines_has_its_figure(tab, site, topic):
+    tab.goto(f"{site}{page_of('machine', f'topic = {topic}')}.html")
+    figure = tab.locator("#explore-machine")
+    figure.scroll_into_view_if_needed()
+    expect(figure).to_have_attribute("data-ready", "")
+    raw = recorded(topic)
+    raw["hardware"] |= {"cpu": "Mine", "cpus": 4}
+    name = f"{topic}_mine.json"
+    figure.locator("input").set_input_files(record_file(raw, name))
+    expect(figure.locator(".explore-said")).to_contain_text("Yours: Mine, 4")
+    expect(figure.locator("svg.dot").first).to_be_visible()
 
 
 FILLED = {

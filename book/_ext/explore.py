@@ -142,6 +142,7 @@ def controls(
             one, f"explore-{name}-{one.name}", values.get(one.name), scene
         )
         for one in figure.inputs
+        if one.kind != "fixed"
     }
     most = "".join(f for one, f in fields.items() if one.kind != "step")
     steps = "".join(f for one, f in fields.items() if one.kind == "step")

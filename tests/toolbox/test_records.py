@@ -43,6 +43,20 @@ def test_what_is_written_is_read(tmp_path_factory, data):
     assert path.name.startswith("a-topic_")
 
 
+def test_lines_to_draw_are_kept_with_the_data(tmp_path):
+    def drawing(data, hardware):
+        return {"double": 2 * data, "cpus": hardware["cpus"]}
+
+    path = write("t", 4, "c", tmp_path, drawing)
+    [record] = read("t", tmp_path)
+    assert record.curves == {"double": 8, "cpus": machine.cpus()}
+    path.write_text(break_it(curves=[])(json.loads(path.read_text("utf8"))))
+    with pytest.raises(RecordError, match="curves is not a table"):
+        read("t", tmp_path)
+    write("t", 4, "c", tmp_path)
+    assert read("t", tmp_path)[0].curves is None
+
+
 def test_versions_of_what_was_loaded(tmp_path):
     write("t", 1, "c", tmp_path)
     [record] = read("t", tmp_path)

@@ -25,9 +25,9 @@ class Input:
         Value to begin with.
     kind : str
         "slider" or "step" along `options`, "choice" of one of them,
-        "number" between `least` and `most`, "text", the text of a "file"; or
-        "record", which has no value: a record of the topic `start` that
-        fills other inputs.
+        "number" between `least` and `most`, "text", the text of a "file";
+        "fixed" by the page, without a control; or "record", which has no
+        value: a record of the topic `start` that fills other inputs.
     text : callable
         Writes an option of a slider.
     """
@@ -45,6 +45,8 @@ class Input:
         """Take a value from a page's source."""
         if self.kind in ("file", "record"):
             raise Unsuitable(f"{self.name}: only a reader can choose a file")
+        if self.kind == "fixed":
+            return written
         if self.kind == "text":
             return written.replace("\\n", "\n")
         if self.kind == "choice":

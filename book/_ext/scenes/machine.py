@@ -1,80 +1,38 @@
-"""The reader's machine beside the recorded ones: threads with and without GIL."""
+"""The reader's machine beside the recorded ones: the lines of a record.
+
+Which lines a topic has is said by its chapter's package (`CURVES`), and each
+record brings its own: nothing is computed here. So one figure serves every
+topic, and on a page its ``:inputs:`` say which.
+"""
 
 from __future__ import annotations
 
 import json
-import math
-import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from drawn import Scene, axis, three
+from drawn import Axis, Scene, axis, log_axis, si, three
 from scenes.figure import Figure, Input, Unsuitable, dots, line
 
-TOPIC = "threads"
-LOOKS = {
-    ("threads", True): "a", ("threads", False): "b", ("interpreters", True): "c",
-}  # fmt: skip
-WORDS = {
-    "a": "with a GIL threads", "b": "without it threads", "c": "interpreters"
-}  # fmt: skip
-MOST_SURVEYS = 50
+LOOKS, LIMIT = "abcd", "e"
 
 
-def positive(value: Any) -> bool:
-    """Say whether this is a number of seconds."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and 0 < value < math.inf
-
-
-def seconds_fit(table: Any) -> bool:
-    """Say whether these are repeats' seconds by the number of workers."""
-    return isinstance(table, dict) and all(
-        re.fullmatch(r"[1-9]\d{0,3}", key)
-        and isinstance(each, list)
-        and each
-        and all(map(positive, each))
-        for key, each in table.items()
-    )
-
-
-def survey_fits(one: Any) -> bool:
-    """Say whether this is what `survey` returns."""
-    return (
-        isinstance(one, dict)
-        and isinstance(one.get("python"), str)
-        and isinstance(one.get("gil"), bool)
-        and seconds_fit(one.get("threads"))
-        and seconds_fit(one.get("interpreters"))
-        and "1" in one["threads"]
-    )
-
-
-def summarise(record: Any) -> dict[str, Any]:
+def machine_of(record: Any) -> dict[str, Any]:
     """Take from a record what is drawn."""
-    from parallel_ai.one_machine import threads
+    from parallel_ai.toolbox import curves
 
-    cpus = record.hardware["cpus"]
-    fits = (
-        isinstance(record.data, list) and 0 < len(record.data) <= MOST_SURVEYS
-    )
-    if not (fits and all(map(survey_fits, record.data))) or not (
-        isinstance(cpus, int) and not isinstance(cpus, bool) and cpus > 0
-    ):
+    cpu, cpus = (record.hardware[name] for name in ("cpu", "cpus"))
+    known = isinstance(cpu, str) and isinstance(cpus, int) and cpus is not True
+    if not (known and curves.drawable(record.curves)):
         raise Unsuitable(
-            f"This record's data is not what “{TOPIC}” records. Was it changed?"
+            "This record has no lines that can be drawn. Measure again, by"
+            " this version of the book."
         )
-    lines = []
-    for one in record.data:
-        for way, by_workers in threads.gains(one).items():
-            if by_workers and (way, one["gil"]) in LOOKS:
-                lines.append({
-                    "python": one["python"], "way": way, "gil": one["gil"],
-                    "gains": [[k, g] for k, g in sorted(by_workers.items())],
-                })  # fmt: skip
-    return {"label": record.label[:60], "cpus": cpus, "lines": lines}
+    return {"label": record.label[:60], **record.curves}
 
 
-def read_record(text: str) -> dict[str, Any]:
+def read_record(text: str, topic: str) -> dict[str, Any]:
     """Read the reader's record, and say what is wrong with it."""
     from parallel_ai.toolbox import records
 
@@ -83,98 +41,120 @@ def read_record(text: str) -> dict[str, Any]:
     except ValueError:
         raise Unsuitable(
             "This file is not JSON. Choose one that `make record` has written,"
-            f" such as {TOPIC}_….json."
+            f" such as {topic}_….json."
         ) from None
     try:
         record = records.check(raw)
     except records.RecordError as error:
         raise Unsuitable(f"This is no record of this book: {error}.") from None
-    if record.topic != TOPIC:
+    if record.topic != topic:
         raise Unsuitable(
             f"This is a record of “{record.topic[:40]}”; this figure draws"
-            f" “{TOPIC}”: choose {TOPIC}_….json."
+            f" “{topic}”: choose {topic}_….json."
         )
-    return summarise(record)
+    return machine_of(record)
 
 
-def best_of(machine: dict[str, Any]) -> str:
-    """Say what each way reached at most."""
-    parts = []
-    for look, words in WORDS.items():
-        found = [
-            gain
-            for one in machine["lines"]
-            if LOOKS[one["way"], one["gil"]] == look
-            for _, gain in one["gains"]
-        ]
-        if found:
-            parts.append(f"{words} reach {three(max(found))}")
-    return f"{machine['label']}: {', '.join(parts)} times one thread."
+def words_of(one: Axis) -> Callable[[float], str]:
+    """How the numbers of an axis are written."""
+    return partial(si, unit=one["unit"]) if one["unit"] else three
 
 
-def scene(record: str) -> Scene:
-    """Draw speed-ups against workers, of each machine and each Python."""
+def reach(machine: dict[str, Any]) -> str:
+    """Say how far each kind of line goes, down and up."""
+    words = words_of(machine["y"])
+    spans: dict[str, list[float]] = {}
+    for one in machine["lines"]:
+        if not one["limit"]:
+            spans.setdefault(one["name"], []).extend(y for _, y in one["at"])
+    parts = [
+        f"{name}, {words(min(found))} to {words(max(found))}"
+        for name, found in spans.items()
+    ]
+    return f"{machine['label']}: {'; '.join(parts)}."
+
+
+def axis_of(one: Axis, values: list[float], room: float) -> Axis:
+    """Lay an axis for these values."""
+    words = words_of(one)
+    if one["log"]:
+        return log_axis(one["label"], min(values), max(values), 10, words)
+    return axis(one["label"], room * max([1e-9, *values]), words)
+
+
+def scene(record: str, topic: str) -> Scene:
+    """Draw the lines of each machine; the reader's with markers."""
     from parallel_ai.toolbox import records
 
-    ours = [summarise(one) for one in records.read(TOPIC)]
-    yours = read_record(record) if record else None
+    ours = [machine_of(one) for one in records.read(topic)]
+    if not ours:
+        raise Unsuitable(f"no record of {topic!r}: make record")
+    yours = read_record(record, topic) if record else None
+    first = ours[0]
+    if yours and (yours["x"], yours["y"]) != (first["x"], first["y"]):
+        raise Unsuitable("This record measures something else along its axes.")
     machines = [*ours, *([yours] if yours else [])]
-    marks, rows, shown, most = [], [], [1.0], 2
-    for machine in machines:
-        for one in machine["lines"]:
-            look = LOOKS[one["way"], one["gil"]]
-            at = [(k, gain) for k, gain in one["gains"]]
-            marks.append(line(look, at))
-            if machine is yours:
-                marks.append(dots(look, at))
-            shown += [gain for _, gain in at]
-            most = max(most, at[-1][0])
-            rows.append([
-                "yours" if machine is yours else machine["label"],
-                f"{one['python']} {'with' if one['gil'] else 'without'} GIL",
-                one["way"],
-                "; ".join(f"{k}: {three(gain)}" for k, gain in at),
-            ])  # fmt: skip
-    cpus = machines[-1]["cpus"] if machines else 1
-    ideal = [(float(k), k / -(-k // cpus)) for k in range(1, most + 1)]
-    shown += [gain for _, gain in ideal]
-    said = " ".join(f"Recorded: {best_of(one)}" for one in ours)
+    lines = [(machine, one) for machine in machines for one in machine["lines"]]
+    names = list(
+        dict.fromkeys(one["name"] for _, one in lines if not one["limit"])
+    )
+    across, up = words_of(first["x"]), words_of(first["y"])
+    marks, rows = [], []
+    for machine, one in lines:
+        look = (
+            LIMIT if one["limit"]
+            else LOOKS[names.index(one["name"]) % len(LOOKS)]
+        )  # fmt: skip
+        marks.append(line(look, one["at"]))
+        if machine is yours:
+            marks.append(dots(look, one["at"]))
+        rows.append([
+            "yours" if machine is yours else machine["label"],
+            f"{one['name']} ({one['of']})" if one["of"] else one["name"],
+            "; ".join(f"{across(x)}: {up(y)}" for x, y in one["at"]),
+        ])  # fmt: skip
+    said = " ".join(f"Recorded: {reach(one)}" for one in ours)
     said += (
-        f" Yours: {best_of(yours)}"
+        f" Yours: {reach(yours)}"
         if yours
         else " Your machine's record has not been chosen."
     )
+    x_label, y_label = first["x"]["label"], first["y"]["label"]
+    points = [point for _, one in lines for point in one["at"]]
+    limits = dict.fromkeys(
+        one["name"] for _, one in lines if one["limit"]
+    )
     return {
-        "alt": "Speed-up against workers, a line for each Python and each way:"
-        " recorded machines, and yours with markers.",
-        "said": said.strip(),
-        "head": ["machine", "Python", "way", "speed-up by workers"],
+        "alt": f"{y_label} against {x_label}, a line for each way: recorded"
+        " machines, and yours with markers.",
+        "said": said,
+        "head": ["machine", "line", f"{y_label} by {x_label}"],
         "rows": rows,
         "height": 320,
-        "x": axis("workers", float(most)),
-        "y": axis("speed-up", 1.1 * max(shown)),
+        "x": axis_of(first["x"], [x for x, _ in points], 1.0),
+        "y": axis_of(first["y"], [y for _, y in points], 1.1),
         "legend": [
-            ["a", "both", "threads, with a GIL"],
-            ["b", "both", "threads, without it"],
-            ["c", "both", "interpreters, a GIL each"],
-            ["e", "line", "at best, on so many CPUs"],
+            *([look, "both", name] for look, name in zip(LOOKS, names, strict=False)),
+            *([LIMIT, "line", name] for name in limits),
         ],
-        "marks": [line("e", ideal), *marks],
-        "data": ours,
+        "marks": marks,
+        "data": {"topic": topic, "machines": ours},
     }
 
 
 FIGURE = Figure(
     title="your machine beside the recorded one",
-    inputs=(Input("record", "Your record, threads_….json", "", "file"),),
+    inputs=(
+        Input("record", "Your record, a .json file", "", "file"),
+        Input("topic", "", "threads", "fixed"),
+    ),
     scene=scene,
-    functions=("one_machine.threads.gains",),
+    functions=("toolbox.curves.drawable",),
     code="""
-from parallel_ai.one_machine.threads import gains
 from parallel_ai.toolbox import records
 
-for record in records.read("threads"):  # yours, too, after `make record`
-    for one in record.data:
-        print(record.label, one["python"], gains(one)["threads"])
+for record in records.read({topic}):  # yours, too, after `make record`
+    for line in record.curves["lines"]:
+        print(record.label, line["name"], line["of"], line["at"])
 """,
 )

@@ -222,13 +222,13 @@ globalThis.exploreKit = (() => {
     const have = isTable(raw) ? Object.keys(raw) : [];
     const missing = FIELDS.filter((name) => !have.includes(name));
     const unknown = have.filter(
-      (name) => name !== "sha256" && !FIELDS.includes(name)).sort();
+      (name) => !["curves", "sha256", ...FIELDS].includes(name)).sort();
     if (missing.length || unknown.length)
       return `missing ${listed(missing)}, unknown ${listed(unknown)}`;
     for (const name of ["topic", "date", "command", "commit"])
       if (typeof raw[name] !== "string") return `${name} is not a text`;
-    for (const name of ["hardware", "versions"])
-      if (!isTable(raw[name])) return `${name} is not a table`;
+    for (const name of ["hardware", "versions", "curves"])
+      if (name in raw && !isTable(raw[name])) return `${name} is not a table`;
     if (!isDay(raw.date)) return `date: Invalid isoformat string: '${raw.date}'`;
     if (!("cpu" in raw.hardware && "cpus" in raw.hardware))
       return "hardware lacks cpu or cpus";

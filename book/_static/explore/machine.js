@@ -2,92 +2,87 @@
 "use strict";
 {
   const {
-    axis, dots, isTable, line, median, misfit, positive, readRecord, three,
+    Unsuitable, axis, dots, isTable, line, logAxis, readRecord, si, three,
   } = exploreKit;
-  const TOPIC = "threads";
-  const WORDS = { a: "with a GIL threads", b: "without it threads", c: "interpreters" };
-  const lookOf = ({ way, gil }) =>
-    way === "threads" ? (gil ? "a" : "b") : gil ? "c" : undefined;
+  const LOOKS = "abcd", LIMIT = "e";
 
-  const secondsFit = (table) =>
-    isTable(table) && Object.entries(table).every(([key, each]) =>
-      /^[1-9]\d{0,3}$/.test(key) && Array.isArray(each) && each.length > 0 &&
-      each.every(positive));
+  // What toolbox/curves.py calls drawable.
+  const hasKeys = (table, ...names) =>
+    isTable(table) && Object.keys(table).sort().join() === names.sort().join();
+  const isShort = (text) => typeof text === "string" && [...text].length <= 60;
+  const isList = (list, most) => Array.isArray(list) && list.length > 0 && list.length <= most;
+  const axisFits = (one) =>
+    hasKeys(one, "label", "unit", "log") && isShort(one.label) && isShort(one.unit) &&
+    typeof one.log === "boolean";
+  const fits = (value, { log }) =>
+    typeof value === "number" && value >= 0 && value < Infinity && (value > 0 || !log);
+  const lineFits = (one, { x, y }) =>
+    hasKeys(one, "name", "of", "limit", "at") && isShort(one.name) && isShort(one.of) &&
+    typeof one.limit === "boolean" && isList(one.at, 200) &&
+    one.at.every((point) =>
+      Array.isArray(point) && point.length === 2 && fits(point[0], x) && fits(point[1], y));
+  const drawable = (raw) =>
+    hasKeys(raw, "x", "y", "lines") && axisFits(raw.x) && axisFits(raw.y) &&
+    isList(raw.lines, 24) && raw.lines.every((one) => lineFits(one, raw));
 
-  const surveyFits = (one) =>
-    isTable(one) && typeof one.python === "string" && typeof one.gil === "boolean" &&
-    secondsFit(one.threads) && secondsFit(one.interpreters) && "1" in one.threads;
-
-  /** Speed-ups over one thread, by way and by the number of workers. */
-  function gains(survey) {
-    const alone = median(survey.threads["1"]);
-    return Object.fromEntries(["threads", "interpreters"].map((way) => [
-      way,
-      Object.entries(survey[way])
-        .map(([k, each]) => [Number(k), alone / median(each)])
-        .sort((a, b) => a[0] - b[0]),
-    ]));
+  function machineOf({ hardware: { cpu, cpus }, curves }) {
+    if (typeof cpu !== "string" || !Number.isInteger(cpus) || !drawable(curves))
+      throw new Unsuitable("This record has no lines that can be drawn. Measure again, by" +
+        " this version of the book.");
+    return { label: `${cpu}, ${cpus} CPU${cpus === 1 ? "" : "s"}`.slice(0, 60), ...curves };
   }
 
-  function summarise(raw) {
-    const { cpu, cpus } = raw.hardware;
-    const fits = Array.isArray(raw.data) && raw.data.length > 0 && raw.data.length <= 50 &&
-      raw.data.every(surveyFits) && Number.isInteger(cpus) && cpus > 0;
-    if (!fits) throw misfit(TOPIC);
-    return {
-      label: `${cpu}, ${cpus} CPU${cpus === 1 ? "" : "s"}`.slice(0, 60),
-      cpus,
-      lines: raw.data.flatMap((one) =>
-        Object.entries(gains(one))
-          .map(([way, found]) => ({ python: one.python, way, gil: one.gil, gains: found }))
-          .filter((each) => each.gains.length && lookOf(each))),
-    };
+  const wordsOf = ({ unit }) => (unit ? (value) => si(value, unit) : three);
+
+  function reach({ label, y, lines }) {
+    const words = wordsOf(y), spans = new Map();
+    for (const { name, limit, at } of lines)
+      if (!limit) spans.set(name, [...(spans.get(name) ?? []), ...at.map((point) => point[1])]);
+    const parts = [...spans].map(([name, found]) =>
+      `${name}, ${words(Math.min(...found))} to ${words(Math.max(...found))}`);
+    return `${label}: ${parts.join("; ")}.`;
   }
 
-  function bestOf(machine) {
-    const parts = Object.entries(WORDS).flatMap(([look, words]) => {
-      const found = machine.lines.filter((one) => lookOf(one) === look)
-        .flatMap((one) => one.gains.map(([, gain]) => gain));
-      return found.length ? [`${words} reach ${three(Math.max(...found))}`] : [];
-    });
-    return `${machine.label}: ${parts.join(", ")} times one thread.`;
-  }
+  const axisOf = (one, values, room) =>
+    one.log
+      ? logAxis(one.label, Math.min(...values), Math.max(...values), 10, wordsOf(one))
+      : axis(one.label, room * Math.max(1e-9, ...values), wordsOf(one));
 
-  exploreKit.define("machine", ({ record }, ours) => {
-    const yours = record ? summarise(readRecord(record, TOPIC)) : null;
+  const sameAxis = (a, b) => a.label === b.label && a.unit === b.unit && a.log === b.log;
+
+  exploreKit.define("machine", ({ record }, { topic, machines: ours }) => {
+    const yours = record ? machineOf(readRecord(record, topic)) : null;
+    const [first] = ours;
+    if (yours && !(sameAxis(yours.x, first.x) && sameAxis(yours.y, first.y)))
+      throw new Unsuitable("This record measures something else along its axes.");
     const machines = yours ? [...ours, yours] : ours;
-    const marks = [], rows = [], shown = [1];
-    let most = 2;
-    for (const machine of machines)
-      for (const one of machine.lines) {
-        const look = lookOf(one);
-        marks.push(line(look, one.gains));
-        if (machine === yours) marks.push(dots(look, one.gains));
-        shown.push(...one.gains.map(([, gain]) => gain));
-        most = Math.max(most, one.gains.at(-1)[0]);
-        rows.push([
-          machine === yours ? "yours" : machine.label,
-          `${one.python} ${one.gil ? "with" : "without"} GIL`,
-          one.way,
-          one.gains.map(([k, gain]) => `${k}: ${three(gain)}`).join("; "),
-        ]);
-      }
-    const cpus = machines.at(-1)?.cpus ?? 1;
-    const ideal = Array.from({ length: most }, (_, n) => n + 1)
-      .map((k) => [k, k / Math.ceil(k / cpus)]);
-    shown.push(...ideal.map(([, gain]) => gain));
-    const said = ours.map((one) => `Recorded: ${bestOf(one)}`).join(" ") +
-      (yours ? ` Yours: ${bestOf(yours)}` : " Your machine's record has not been chosen.");
+    const lines = machines.flatMap((machine) => machine.lines.map((one) => ({ machine, one })));
+    const names = [...new Set(lines.filter(({ one }) => !one.limit).map(({ one }) => one.name))];
+    const across = wordsOf(first.x), up = wordsOf(first.y);
+    const marks = [], rows = [];
+    for (const { machine, one } of lines) {
+      const look = one.limit ? LIMIT : LOOKS[names.indexOf(one.name) % LOOKS.length];
+      marks.push(line(look, one.at));
+      if (machine === yours) marks.push(dots(look, one.at));
+      rows.push([
+        machine === yours ? "yours" : machine.label,
+        one.of ? `${one.name} (${one.of})` : one.name,
+        one.at.map(([x, y]) => `${across(x)}: ${up(y)}`).join("; "),
+      ]);
+    }
+    const said = ours.map((one) => `Recorded: ${reach(one)}`).join(" ") +
+      (yours ? ` Yours: ${reach(yours)}` : " Your machine's record has not been chosen.");
+    const points = lines.flatMap(({ one }) => one.at);
     return {
-      alt: "Speed-up against workers, a line for each Python and each way: recorded" +
+      alt: `${first.y.label} against ${first.x.label}, a line for each way: recorded` +
         " machines, and yours with markers.",
-      said: said.trim(),
-      head: ["machine", "Python", "way", "speed-up by workers"],
+      said,
+      head: ["machine", "line", `${first.y.label} by ${first.x.label}`],
       rows,
       height: 320,
-      x: axis("workers", most),
-      y: axis("speed-up", 1.1 * Math.max(...shown)),
-      marks: [line("e", ideal), ...marks],
+      x: axisOf(first.x, points.map((point) => point[0]), 1),
+      y: axisOf(first.y, points.map((point) => point[1]), 1.1),
+      marks,
     };
   });
 }

@@ -9,7 +9,8 @@ where the function is the one that the page itself calls. Then::
     python -m parallel_ai.toolbox.records            # all, or: make record
     python -m parallel_ai.toolbox.records topic ...  # some
 
-measures on your machine and writes ``recorded/<topic>_<hardware>.json``.
+measures on your machine and writes ``recorded/<topic>_<hardware>.json``. A
+chapter may say which lines of its record are drawn: see `curves`.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
 from importlib import metadata
@@ -60,6 +61,8 @@ class Record:
         empty outside a repository.
     data : any JSON
         What the measuring function returned.
+    curves : dict, optional
+        Lines to draw of it, as `parallel_ai.toolbox.curves` makes them.
     """
 
     topic: str
@@ -69,6 +72,7 @@ class Record:
     command: str
     commit: str
     data: Any
+    curves: dict[str, Any] | None = None
 
     @property
     def label(self) -> str:
@@ -77,11 +81,20 @@ class Record:
 
 
 def write(
-    topic: str, data: Any, command: str, folder: Path | None = None
+    topic: str,
+    data: Any,
+    command: str,
+    folder: Path | None = None,
+    drawing: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Path:
     """Write a record of this machine, all of it or none.
 
     A record of the same topic and machine is replaced.
+
+    Parameters
+    ----------
+    drawing : callable, optional
+        Takes data and hardware; returns the record's curves.
 
     Raises
     ------
@@ -89,18 +102,23 @@ def write(
         The topic is no plain word, or the data is not JSON.
     """
     _check_topic(topic)
+    hardware = dict(machine.describe())
+    try:
+        data = json.loads(json.dumps(data, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"{topic}: data is not JSON: {error}") from error
     record = Record(
         topic=topic,
-        hardware=dict(machine.describe()),
+        hardware=hardware,
         versions=_versions(),
         command=command,
         data=data,
+        curves=drawing(data, hardware) if drawing else None,
         **origin(),
     )
-    try:
-        raw = json.loads(json.dumps(asdict(record), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise RecordError(f"{topic}: data is not JSON: {error}") from error
+    raw = asdict(record)
+    if record.curves is None:
+        del raw["curves"]
     folder = FOLDER if folder is None else Path(folder)
     path = folder / f"{topic}_{_slug(record.label)}.json"
     text = json.dumps(raw | {SUM: _sum(raw)}, indent=1, ensure_ascii=False)
@@ -175,8 +193,8 @@ def check(raw: Any) -> Record:
     RecordError
         Something is missing or of the wrong kind; the message says what.
     """
-    wanted = {f.name for f in fields(Record)}
-    have = raw.keys() - {SUM} if isinstance(raw, dict) else set()
+    wanted = {f.name for f in fields(Record)} - {"curves"}
+    have = raw.keys() - {SUM, "curves"} if isinstance(raw, dict) else set()
     if have != wanted:
         raise RecordError(
             f"missing {sorted(wanted - have)}, unknown {sorted(have - wanted)}"
@@ -184,10 +202,10 @@ def check(raw: Any) -> Record:
     for name in ("topic", "date", "command", "commit"):
         if not isinstance(raw[name], str):
             raise RecordError(f"{name} is not a text")
-    for name in ("hardware", "versions"):
-        if not isinstance(raw[name], dict):
+    for name in ("hardware", "versions", "curves"):
+        if not isinstance(raw.get(name, {}), dict):
             raise RecordError(f"{name} is not a table")
-    record = Record(**{name: raw[name] for name in wanted})
+    record = Record(**{n: v for n, v in raw.items() if n != SUM})
     try:
         date.fromisoformat(record.date)
     except ValueError as error:
@@ -302,6 +320,7 @@ def main(arguments: list[str] | None = None) -> int:
                 module.RECORDS[topic](),
                 f"python -m parallel_ai.toolbox.records {topic}",
                 wanted.folder,
+                getattr(module, "CURVES", {}).get(topic),
             )
             tqdm.write(str(path))
         except Exception as error:  # noqa: BLE001 - go on with the others

@@ -62,6 +62,7 @@ from parallel_ai.accelerators.devices.recording import (
     answer_in_batches,
     compare_batches,
     compare_formats,
+    drawn,
     record,
 )
 from parallel_ai.accelerators.devices.serving import (
@@ -112,6 +113,7 @@ __all__ = [
     "crossing",
     "dense",
     "device_seconds",
+    "drawn",
     "expected_error",
     "fastest",
     "fused_jobs",
@@ -150,3 +152,4 @@ COMPARISONS = {
     "product of matrices by format": compare_formats,
 }
 RECORDS = {"devices": record}
+CURVES = {"devices": drawn}

@@ -16,6 +16,7 @@ from parallel_ai.accelerators.devices.serving import (
 )
 from parallel_ai.accelerators.devices.sweeps import PRODUCT, SUM, sweep
 from parallel_ai.toolbox import device as devices
+from parallel_ai.toolbox.curves import Curves, along, curves, line
 from parallel_ai.toolbox.stopwatch import Timing, compare
 
 WIDTHS = (784, 1024, 1024, 10)
@@ -90,3 +91,23 @@ def compare_batches(count: int = 64) -> dict[str, Timing | float]:
     peaks = measured_peaks(device, ("float32",))
     limit = least_batch_seconds(model, count, peaks)
     return {**compare(jobs), "limit of the device": limit}
+
+
+def drawn(data: dict[str, Any], hardware: dict[str, Any]) -> Curves:
+    """Draw the rate of matrix products by size, below the measured roof."""
+    sizes = data["product"]["sizes"]
+
+    def rates(way: str) -> list[tuple[float, float]]:
+        seconds = data["product"][way]
+        return [(n, 2 * n**3 / s) for n, s in zip(sizes, seconds, strict=True)]
+
+    roof = data["peaks"]["rates"]["float32"]
+    lines = [
+        line("measured roof, float32", [(n, roof) for n in sizes], limit=True),
+        line("product of matrices", rates("computing")),
+    ]
+    if data["product"]["with transfer"] != data["product"]["computing"]:
+        lines.append(line("with transfer", rates("with transfer")))
+    return curves(
+        along("rows of the matrices"), along("operations a second"), lines
+    )

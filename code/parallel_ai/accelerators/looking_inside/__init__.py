@@ -43,6 +43,7 @@ from parallel_ai.accelerators.looking_inside.inference import (
     best_rate,
     compare_inference,
     compiled,
+    drawn,
     eager_and_runtime,
     on_device,
     record,
@@ -100,6 +101,7 @@ __all__ = [
     "compare_inference",
     "compiled",
     "dead_units",
+    "drawn",
     "eager_and_runtime",
     "elsewhere",
     "feature_maps",
@@ -142,3 +144,4 @@ COMPARISONS = {
     "256 pictures through the CNN": lambda: compare_inference(256),
 }
 RECORDS = {"looking-inside": record}
+CURVES = {"looking-inside": drawn}

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,6 +19,7 @@ from parallel_ai.accelerators.looking_inside.counting import as_used
 from parallel_ai.accelerators.looking_inside.exporting import session, to_onnx
 from parallel_ai.accelerators.vision import cnn, seeded
 from parallel_ai.toolbox import device as devices
+from parallel_ai.toolbox.curves import Curves, along, curves, line
 from parallel_ai.toolbox.stopwatch import Timing, compare, measure
 
 BATCHES = (1, 256)
@@ -178,3 +180,23 @@ def record() -> list[dict[str, Any]]:
     """Time all batches on the device that there is, for a record."""
     device = devices.choose()
     return [on_device(size, device) for size in (1, 16, 256, 4_096)]
+
+
+def drawn(data: list[dict[str, Any]], hardware: dict[str, Any]) -> Curves:
+    """Draw the time of a picture by the size of its batch."""
+    ways = dict.fromkeys(way for row in data for way in row["seconds"])
+    return curves(
+        along("pictures in a batch"),
+        along("seconds a picture", "s"),
+        [
+            line(
+                way,
+                [
+                    (row["batch"], float(np.median(seconds)) / row["batch"])
+                    for row in data
+                    if (seconds := row["seconds"].get(way))
+                ],
+            )
+            for way in ways
+        ],
+    )

@@ -48,7 +48,7 @@ from parallel_ai.one_machine.threads.races import (
     lose_on_purpose,
     together,
 )
-from parallel_ai.one_machine.threads.recording import gains, record
+from parallel_ai.one_machine.threads.recording import drawn, gains, record
 from parallel_ai.one_machine.threads.scaling import (
     ink,
     ink_interpreters,
@@ -92,6 +92,7 @@ __all__ = [
     "count_labels",
     "count_queued",
     "deadlock",
+    "drawn",
     "echo",
     "first_component",
     "gains",
@@ -129,3 +130,4 @@ __all__ = [
 ]
 
 RECORDS = {"threads": record}
+CURVES = {"threads": drawn}

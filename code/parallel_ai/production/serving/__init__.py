@@ -123,6 +123,7 @@ from parallel_ai.production.serving.sweeping import (
     compare_tails,
     cost_of_a_million,
     designs,
+    drawn,
     knee,
     percentiles,
     record,
@@ -206,6 +207,7 @@ __all__ = [
     "counted",
     "designs",
     "dial",
+    "drawn",
     "drip",
     "ended",
     "erlang_c",
@@ -296,3 +298,4 @@ COMPARISONS = {
     ),
 }
 RECORDS = {"serving": record}
+CURVES = {"serving": drawn}

@@ -1,6 +1,7 @@
 """Designs under load: how much each does, how late, and what follows."""
 
 import atexit
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from parallel_ai.production.serving.starting import Running, running
 from parallel_ai.production.serving.team import Settings, prepare
 from parallel_ai.toolbox import device as devices
 from parallel_ai.toolbox import machine
+from parallel_ai.toolbox.curves import Curves, along, curves, line
 from parallel_ai.toolbox.stopwatch import Timing, measure
 
 CLIENTS = 32
@@ -254,3 +256,23 @@ def _side_by_side(
 def record() -> dict[str, Any]:
     """Measure the designs on this machine, for those who compare."""
     return {"designs": sweep(seconds=1.5)}
+
+
+def drawn(data: dict[str, Any], hardware: dict[str, Any]) -> Curves:
+    """Draw the p99 of each design by what it answers; one answer in time."""
+    return curves(
+        along("requests answered a second", log=False),
+        along("p99", "s"),
+        [
+            line(
+                name,
+                [
+                    (one["answered"], one["p99"])
+                    for one in found["loads"]
+                    if 0 < one["p99"] < math.inf
+                ],
+            )
+            for name, found in data["designs"].items()
+            if name != "threads"
+        ],
+    )

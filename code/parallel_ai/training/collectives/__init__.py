@@ -52,6 +52,7 @@ from parallel_ai.training.collectives.groups import (
     adding_time,
     compare_with_library,
     copy_bandwidth,
+    drawn,
     in_group,
     library_all_reduce,
     measure_link,
@@ -114,6 +115,7 @@ __all__ = [
     "different",
     "doubling_all_reduce",
     "draw_ring",
+    "drawn",
     "fit_link",
     "in_group",
     "integer_mean",
@@ -156,3 +158,4 @@ COMPARISONS = {
     "all-reduce of 2 ranks, 16 MiB": partial(compare_with_library, 1 << 22),
 }
 RECORDS = {"collectives": record}
+CURVES = {"collectives": drawn}

@@ -9,6 +9,7 @@ import torch.distributed as dist
 
 from parallel_ai.toolbox import device as devices
 from parallel_ai.toolbox import machine, ranks
+from parallel_ai.toolbox.curves import Curves, along, curves, line
 from parallel_ai.toolbox.stopwatch import Timing, measure
 from parallel_ai.training.collectives.algorithms import (
     ring_all_reduce,
@@ -201,3 +202,22 @@ def record() -> dict[str, Any]:
             for way, by_count in measure_ways(size).items()
         },
     }
+
+
+def drawn(data: dict[str, Any], hardware: dict[str, Any]) -> Curves:
+    """Draw the bus bandwidth of two ranks by the length of their vectors."""
+    sent = [
+        line(
+            name.removesuffix(", 2 ranks"),
+            ((int(n), b) for n, b in by.items()),
+        )
+        for name, by in data["bus_bandwidth"].items()
+        if name.endswith(", 2 ranks")
+    ]
+    sizes = [x for one in sent for x, _ in one["at"]]
+    copy = [(n, data["copy"]) for n in (min(sizes), max(sizes))]
+    return curves(
+        along("bytes of each vector", "B"),
+        along("bytes a second", "B/s"),
+        [line("one thread copies", copy, limit=True), *sent],
+    )

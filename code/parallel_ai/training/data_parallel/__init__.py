@@ -68,6 +68,7 @@ from parallel_ai.training.data_parallel.scaling import (
     Steps,
     compare_ddp,
     compare_processes,
+    drawn,
     fit_alpha_beta,
     measure_scaling,
     one_process,
@@ -118,6 +119,7 @@ __all__ = [
     "broadcast_weights",
     "compare_ddp",
     "compare_processes",
+    "drawn",
     "drift",
     "drill",
     "each_once",
@@ -174,3 +176,4 @@ __all__ = [
 
 COMPARISONS = {"DDP with 2 processes, one process": compare_ddp}
 RECORDS = {"data-parallel": record}
+CURVES = {"data-parallel": drawn}

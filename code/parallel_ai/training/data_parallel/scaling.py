@@ -14,6 +14,7 @@ from parallel_ai.accelerators import vision
 from parallel_ai.accelerators.vision import Part
 from parallel_ai.toolbox import device as devices
 from parallel_ai.toolbox import machine, ranks
+from parallel_ai.toolbox.curves import Curves, along, curves, line
 from parallel_ai.toolbox.stopwatch import Timing
 from parallel_ai.training.data_parallel.program import only_needed
 
@@ -219,3 +220,22 @@ def record() -> list[dict[str, Any]]:
         for kind, rows in found.items()
         for row in rows
     ]
+
+
+def drawn(data: list[dict[str, Any]], hardware: dict[str, Any]) -> Curves:
+    """Draw pictures a second by the number of ranks."""
+    kinds: dict[str, list[Any]] = {row["kind"]: [] for row in data}
+    for row in data:
+        rate = row["ranks"] * row["each"] / float(np.median(row["whole"]))
+        kinds[row["kind"]].append((row["ranks"], rate))
+    counts = [row["ranks"] for row in data]
+    alone = max(rate for each in kinds.values() for n, rate in each if n == 1)
+    ideal = [(n, n * alone) for n in sorted(set(counts))]
+    return curves(
+        along("ranks", log=False),
+        along("pictures a second", log=False),
+        [
+            line("as many times one rank", ideal, limit=True),
+            *(line(kind, each) for kind, each in kinds.items()),
+        ],
+    )
