@@ -29,7 +29,7 @@ book: $(READY)  ## execute what is stale and build the book into _build/html
 # Tests that neither measure nor start clusters run side by side.
 QUIET := $(addprefix one_machine/test_, async_io first_model randomness vectors) \
   production/test_native $(addprefix toolbox/test_, builds curves datasets device \
-  downloads edits environments exercises faults figures files marks paper prose records)
+  downloads edits environments exercises faults figures files formats marks paper prose records)
 APART := tests/accelerators tests/extensions $(wildcard tests/test_*.py) \
   $(QUIET:%=tests/%.py)
 

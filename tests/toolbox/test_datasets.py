@@ -7,14 +7,12 @@ import gzip
 import hashlib
 import io
 import json
-import math
 import os
 import re
 import stat
 import subprocess
 import sys
 import tarfile
-import tempfile
 import textwrap
 import threading
 import zipfile
@@ -23,11 +21,8 @@ from pathlib import Path
 import numpy as np
 import pooch.core  # noqa: F401  before any capture: its logger keeps stderr
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
-from parallel_ai.toolbox import datasets, downloads, formats
+from parallel_ai.toolbox import datasets, downloads
 from parallel_ai.toolbox.datasets import DatasetError
 from parallel_ai.toolbox.downloads import ResumingDownloader
 
@@ -295,56 +290,6 @@ def test_command_line(offline, capsys):
 
 
 # --- formats ----------------------------------------------------------------
-
-
-@given(
-    arrays.arrays(
-        np.uint8, arrays.array_shapes(max_dims=4, min_side=0, max_side=5)
-    )
-)
-def test_idx_comes_back(array):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "a.gz"
-        path.write_bytes(idx(array))
-        again = formats.read_idx(path)
-    np.testing.assert_array_equal(again, array)
-    assert again.dtype == np.uint8
-    assert again.flags.writeable  # torch.from_numpy wants that
-
-
-@given(
-    st.binary(max_size=20)
-    | st.binary(max_size=20).map(lambda rest: b"\0\0\x08" + rest)
-)
-def test_idx_of_anything_else(content):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "a.gz"
-        path.write_bytes(gzip.compress(content))
-        dimensions = content[3] if len(content) > 3 else 99
-        sizes = content[4 : 4 + 4 * dimensions]
-        shape = np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4").tolist()
-        valid = (
-            content[:3] == b"\0\0\x08"
-            and len(shape) == dimensions
-            and len(content) == 4 + 4 * dimensions + math.prod(shape)
-        )
-        if valid:
-            assert list(formats.read_idx(path).shape) == shape
-        else:
-            with pytest.raises(DatasetError, match=re.escape(str(path))):
-                formats.read_idx(path)
-
-
-@given(
-    st.binary(max_size=20)
-    | st.builds(lambda end: gzip.compress(bytes(99))[:end], st.integers(0, 28))
-)
-def test_what_is_not_packed_whole_is_no_idx(content):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "a.gz"
-        path.write_bytes(content)
-        with pytest.raises(DatasetError, match=re.escape(str(path))):
-            formats.read_idx(path)
 
 
 def photographs() -> dict[str, bytes]:

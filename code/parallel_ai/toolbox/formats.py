@@ -30,7 +30,13 @@ def members(folder: Path, file: Row) -> list[Path]:
 
 @contextlib.contextmanager
 def packages() -> Iterator[None]:
-    """Say how to get a package that only some datasets need."""
+    """Say how to get a package that only some datasets need.
+
+    Raises
+    ------
+    DatasetError
+        It was not there.
+    """
     try:
         yield
     except ModuleNotFoundError as error:

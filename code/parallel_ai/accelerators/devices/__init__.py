@@ -113,7 +113,6 @@ __all__ = [
     "crossing",
     "dense",
     "device_seconds",
-    "drawn",
     "expected_error",
     "fastest",
     "fused_jobs",

@@ -101,7 +101,6 @@ __all__ = [
     "compare_inference",
     "compiled",
     "dead_units",
-    "drawn",
     "eager_and_runtime",
     "elsewhere",
     "feature_maps",

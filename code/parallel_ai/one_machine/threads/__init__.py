@@ -92,7 +92,6 @@ __all__ = [
     "count_labels",
     "count_queued",
     "deadlock",
-    "drawn",
     "echo",
     "first_component",
     "gains",

@@ -207,7 +207,6 @@ __all__ = [
     "counted",
     "designs",
     "dial",
-    "drawn",
     "drip",
     "ended",
     "erlang_c",

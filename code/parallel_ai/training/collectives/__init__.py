@@ -115,7 +115,6 @@ __all__ = [
     "different",
     "doubling_all_reduce",
     "draw_ring",
-    "drawn",
     "fit_link",
     "in_group",
     "integer_mean",

@@ -119,7 +119,6 @@ __all__ = [
     "broadcast_weights",
     "compare_ddp",
     "compare_processes",
-    "drawn",
     "drift",
     "drill",
     "each_once",
