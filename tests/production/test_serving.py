@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -1093,7 +1094,11 @@ def test_ctrl_c_ends_the_command_cleanly(files, pictures):
 
 def test_a_killed_supervisor_takes_its_workers_along(files):
     with command(files) as (process, _):
-        assert len(alive_in(process.pid)) >= 2
+        found = alive_in(process.pid)
+        assert len(found) >= 2
+        if sys.platform == "linux":  # a linear model needs NumPy alone
+            maps = [Path(f"/proc/{p.pid}/maps").read_text() for p in found]
+            assert not [text for text in maps if "libtorch" in text]
         process.kill()  # and `command` sees that nobody is left
 
 

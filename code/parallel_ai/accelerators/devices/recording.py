@@ -103,7 +103,11 @@ def drawn(data: dict[str, Any], hardware: dict[str, Any]) -> Curves:
 
     roof = data["peaks"]["rates"]["float32"]
     lines = [
-        line("roof, measured at three sizes", [(n, roof) for n in sizes], limit=True),
+        line(
+            "roof, measured at three sizes",
+            [(n, roof) for n in sizes],
+            limit=True,
+        ),
         line("product of matrices", rates("computing")),
     ]
     if data["device"] != hardware["cpu"]:  # to which nothing is carried

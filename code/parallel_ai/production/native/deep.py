@@ -3,6 +3,7 @@
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -30,12 +31,14 @@ def eager(network: Any, rows: np.ndarray) -> np.ndarray:
         return np.asarray(network(torch.from_numpy(pictures(rows))))
 
 
-def onnx_session(network: torch.nn.Module, threads: int = 1) -> Any:
-    """Translate a network to ONNX, and load it into ONNX Runtime."""
+def onnx_sessions(
+    network: torch.nn.Module, threads: Sequence[int]
+) -> list[Any]:
+    """Translate a network to ONNX, and load it for so many threads each."""
     with tempfile.TemporaryDirectory() as place:
         path = Path(place, "network.onnx")
         looking_inside.to_onnx(network, torch.zeros(2, 1, 28, 28), path)
-        return looking_inside.session(path, threads)
+        return [looking_inside.session(path, count) for count in threads]
 
 
 def run_onnx(session: Any, rows: np.ndarray) -> np.ndarray:
@@ -133,8 +136,8 @@ def compare_ahead(
             program = building.result()
         loaded = torch._inductor.aoti_load_package(str(package))
         compiled = torch.compile(network, dynamic=False)
-        for count in threads:
-            session = onnx_session(network, count)
+        sessions = onnx_sessions(network, threads)
+        for count, session in zip(threads, sessions, strict=True):
             ways = {
                 "PyTorch": partial(eager, network),
                 "torch.compile": partial(eager, compiled),

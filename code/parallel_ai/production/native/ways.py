@@ -14,7 +14,7 @@ from parallel_ai.production.native.boosting import NativeBooster, Tl2cgenModel
 from parallel_ai.production.native.deep import (
     eager,
     in_batches,
-    onnx_session,
+    onnx_sessions,
     run_onnx,
 )
 from parallel_ai.production.native.forests import (
@@ -155,8 +155,8 @@ def _network(m: Trained, add: Any, stack: ExitStack) -> None:
     torch_way = partial(in_batches, partial(eager, m.network))
     add("PyTorch", _torch(torch_way, 1), _torch(torch_way, cpus), True)
     one, team = (
-        partial(in_batches, partial(run_onnx, onnx_session(m.network, n)))
-        for n in (1, cpus)
+        partial(in_batches, partial(run_onnx, session))
+        for session in onnx_sessions(m.network, (1, cpus))
     )
     add("ONNX Runtime", one, team, False)
 

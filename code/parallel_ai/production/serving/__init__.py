@@ -84,6 +84,7 @@ from parallel_ai.production.serving.misusing import (
 from parallel_ai.production.serving.packed import (
     Model,
     garments,
+    import_for,
     linear_from,
     load_model,
     network_from,
@@ -216,6 +217,7 @@ __all__ = [
     "hand_out",
     "health_under_load",
     "ignore",
+    "import_for",
     "in_a_row",
     "insist",
     "killed",
