@@ -782,12 +782,12 @@ def managed():
 
 
 def test_a_backlog_makes_it_grow_and_idleness_shrink(managed):
-    episode = clusters.adapt_to(managed, 30, 0.2, maximum=2, target="500ms")
+    episode = clusters.adapt_to(managed, 20, 0.2, maximum=2, target="500ms")
     counts = [count for _, count in episode.changes]
     assert counts[0] == counts[-1] == 1
     assert episode.most == episode.asked == 2
     assert 1 <= episode.in_time <= 2
-    assert sum(episode.by_worker.values()) == 30
+    assert sum(episode.by_worker.values()) == 20
 
 
 def test_short_work_is_over_before_anybody_comes(managed):
