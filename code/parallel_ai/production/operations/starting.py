@@ -58,9 +58,10 @@ def first_answer(model: str, threads: int) -> None:
 
     from parallel_ai.production.serving import packed
 
+    path, row = Path(model), numpy.zeros((1, 784), "u1")
+    packed.import_for([path])
     note("the service")
     torch.set_num_threads(threads)
-    path, row = Path(model), numpy.zeros((1, 784), "u1")
     predict = packed.KINDS[path.suffix](path.read_bytes())
     note("the model's file")
     for name in ("first call", "second call"):
