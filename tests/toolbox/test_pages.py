@@ -82,6 +82,8 @@ def test_server_compresses_texts_where_it_may(folder, packed):
 
 
 def test_pages_are_those_that_readers_see(folder):
+    (folder / "attached").mkdir()
+    (folder / "attached" / "report.html").write_text("of another program")
     names = page_names(folder)
     assert names == ["book/a.html", "book/b.html", "search.html"]
     assert page_names(folder, ["search", "/b"]) == names[1:]

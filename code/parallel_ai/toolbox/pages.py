@@ -23,6 +23,7 @@ from parallel_ai.toolbox.files import whole
 
 FOLDER = Path("_build/html")
 TITLE = "parallel-python-for-ai"
+APART = ("_", "attached/")  # no pages of the book
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the earliest that an archive can tell
 TEXTS = {".html", ".css", ".js", ".svg", ".json", ".xml", ".txt"}
 # What the theme brings and no page loads.
@@ -159,12 +160,15 @@ def served(folder: Path, packed: bool = True) -> Iterator[str]:
 
 
 def page_names(folder: Path, words: Iterable[str] = ()) -> list[str]:
-    """List the pages whose names hold one of the words, or all."""
+    """List the pages whose names hold one of the words, or all.
+
+    Not what lies beside them: sources, and what other programs have drawn.
+    """
     wanted = list(words)
     names = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*.html")
-        if not path.relative_to(folder).as_posix().startswith("_")
+        if not path.relative_to(folder).as_posix().startswith(APART)
     )
     return [
         name
