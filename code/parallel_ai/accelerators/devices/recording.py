@@ -113,5 +113,7 @@ def drawn(data: dict[str, Any], hardware: dict[str, Any]) -> Curves:
     if data["device"] != hardware["cpu"]:  # to which nothing is carried
         lines.append(line("with transfer", rates("with transfer")))
     return curves(
-        along("rows of the matrices"), along("operations a second"), lines
+        along("rows of the matrices"),
+        along("operations a second", "op/s"),
+        lines,
     )
