@@ -237,8 +237,6 @@ globalThis.exploreKit = (() => {
 
   const positive = (value) =>
     typeof value === "number" && value > 0 && value < Infinity;
-  const misfit = (topic) =>
-    new Unsuitable(`This record's data is not what “${topic}” records. Was it changed?`);
 
   function median(values) {
     const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1;
@@ -413,7 +411,9 @@ globalThis.exploreKit = (() => {
         if (!text) return true;
         const raw = readRecord(text, topic);
         const values = isTable(raw.data) && fillers[name](raw.data);
-        if (!values) throw misfit(topic);
+        if (!values)
+          throw new Unsuitable(
+            `This record's data is not what “${topic}” records. Was it changed?`);
         for (const [key, value] of Object.entries(values))
           fields.find((one) => one.name === key).value = value;
         return true;
@@ -464,7 +464,7 @@ globalThis.exploreKit = (() => {
 
   return {
     Unsuitable, arrow, axis, box, dots, doubling, draw, figures, isTable, line,
-    logAxis, many, median, misfit, names, number, percent, positive, readRecord,
+    logAxis, many, median, names, number, percent, positive, readRecord,
     rule, short, si, start, three,
     /** How a figure is computed, and which fields a record fills with what. */
     define: (name, scene, filler) => {
