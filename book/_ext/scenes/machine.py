@@ -153,7 +153,9 @@ FIGURE = Figure(
     code="""
 from parallel_ai.toolbox import records
 
-for record in records.read({topic}):  # yours, too, after `make record`
+# Measure this machine, and write a file to be dropped onto the book's page:
+# records.main([{topic}, "--folder", "."])
+for record in records.read({topic}):
     for line in record.curves["lines"]:
         print(record.label, line["name"], line["of"], line["at"])
 """,
