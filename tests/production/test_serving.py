@@ -1097,7 +1097,9 @@ def test_a_killed_supervisor_takes_its_workers_along(files):
         found = alive_in(process.pid)
         assert len(found) >= 2
         if sys.platform == "linux":  # a linear model needs NumPy alone
-            maps = [Path(f"/proc/{p.pid}/maps").read_text() for p in found]
+            maps = [
+                Path(f"/proc/{p.pid}/maps").read_text("utf8") for p in found
+            ]
             assert not [text for text in maps if "libtorch" in text]
         process.kill()  # and `command` sees that nobody is left
 

@@ -94,7 +94,9 @@ def scene(record: str, topic: str) -> Scene:
     if yours and (yours["x"], yours["y"]) != (first["x"], first["y"]):
         raise Unsuitable("This record measures something else along its axes.")
     machines = [*ours, *([yours] if yours else [])]
-    lines = [(machine, one) for machine in machines for one in machine["lines"]]
+    lines = [
+        (machine, one) for machine in machines for one in machine["lines"]
+    ]
     names = list(
         dict.fromkeys(one["name"] for _, one in lines if not one["limit"])
     )
@@ -121,9 +123,7 @@ def scene(record: str, topic: str) -> Scene:
     )
     x_label, y_label = first["x"]["label"], first["y"]["label"]
     points = [point for _, one in lines for point in one["at"]]
-    limits = dict.fromkeys(
-        one["name"] for _, one in lines if one["limit"]
-    )
+    limits = dict.fromkeys(one["name"] for _, one in lines if one["limit"])
     return {
         "alt": f"{y_label} against {x_label}, a line for each way: recorded"
         " machines, and yours with markers.",
@@ -134,7 +134,10 @@ def scene(record: str, topic: str) -> Scene:
         "x": axis_of(first["x"], [x for x, _ in points], 1.0),
         "y": axis_of(first["y"], [y for _, y in points], 1.1),
         "legend": [
-            *([look, "both", name] for look, name in zip(LOOKS, names, strict=False)),
+            *(
+                [look, "both", name]
+                for look, name in zip(LOOKS, names, strict=False)
+            ),
             *([LIMIT, "line", name] for name in limits),
         ],
         "marks": marks,
