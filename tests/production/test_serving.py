@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import os
+import re
 import selectors
 import signal
 import socket
@@ -1058,6 +1059,13 @@ def alive_in(group):
             ):
                 found.append(process)
     return found
+
+
+def test_a_library_that_is_not_installed_is_named(files, monkeypatch, capsys):
+    monkeypatch.setitem(packed.LIBRARIES, ".npz", ["no_such_library"])
+    with pytest.raises(SystemExit):
+        serving.main([f"linear={files['linear']}", "--port", "0"])
+    assert re.search(r"no_such_library.*pip install", capsys.readouterr().err)
 
 
 def test_sigterm_lets_requests_under_way_finish(files, pictures):

@@ -36,6 +36,11 @@ def test_what_an_axis_cannot_show_is_refused(point):
     curves(some()["x"], some()["y"], [line("good", [(0, 1)])])
 
 
+def test_what_was_never_reached_is_no_line():
+    lines = [line("none", []), *some()["lines"]]
+    assert curves(some()["x"], some()["y"], lines) == some()
+
+
 @pytest.mark.parametrize(
     "break_it",
     [

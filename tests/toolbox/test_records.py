@@ -57,6 +57,16 @@ def test_lines_to_draw_are_kept_with_the_data(tmp_path):
     assert read("t", tmp_path)[0].curves is None
 
 
+def test_lines_that_cannot_be_drawn_lose_no_measurement(tmp_path):
+    def drawing(data, hardware):
+        raise ValueError("nothing to draw")
+
+    with pytest.raises(RecordError, match="is written, but without lines"):
+        write("t", 5, "c", tmp_path, drawing)
+    [record] = read("t", tmp_path)
+    assert (record.data, record.curves) == (5, None)
+
+
 def test_versions_of_what_was_loaded(tmp_path):
     write("t", 1, "c", tmp_path)
     [record] = read("t", tmp_path)

@@ -86,7 +86,8 @@ def scene(record: str, topic: str) -> Scene:
     """Draw the lines of each machine; the reader's with markers."""
     from parallel_ai.toolbox import records
 
-    ours = [machine_of(one) for one in records.read(topic)]
+    found = records.read(topic)  # an older version's have no lines
+    ours = [machine_of(one) for one in found if one.curves is not None]
     if not ours:
         raise Unsuitable(f"no record of {topic!r}: make record")
     yours = read_record(record, topic) if record else None

@@ -49,14 +49,14 @@ def line(
 def curves(
     x: dict[str, Any], y: dict[str, Any], lines: Iterable[dict[str, Any]]
 ) -> Curves:
-    """Put axes and lines together.
+    """Put axes and lines together; lines without a point are left out.
 
     Raises
     ------
     ValueError
         They cannot be drawn: see `drawable`.
     """
-    made = {"x": x, "y": y, "lines": list(lines)}
+    made = {"x": x, "y": y, "lines": [one for one in lines if one["at"]]}
     if not drawable(made):
         raise ValueError(f"these lines cannot be drawn: {made}")
     return made

@@ -99,7 +99,8 @@ def write(
     Raises
     ------
     RecordError
-        The topic is no plain word, or the data is not JSON.
+        The topic is no plain word, or the data is not JSON; or the lines
+        cannot be drawn, and then the record is written without them.
     """
     _check_topic(topic)
     hardware = dict(machine.describe())
@@ -107,13 +108,19 @@ def write(
         data = json.loads(json.dumps(data, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise RecordError(f"{topic}: data is not JSON: {error}") from error
+    lines, problem = None, None
+    if drawing:
+        try:
+            lines = drawing(data, hardware)
+        except Exception as error:  # noqa: BLE001 - what was measured is kept
+            problem = error
     record = Record(
         topic=topic,
         hardware=hardware,
         versions=_versions(),
         command=command,
         data=data,
-        curves=drawing(data, hardware) if drawing else None,
+        curves=lines,
         **origin(),
     )
     raw = asdict(record)
@@ -123,6 +130,10 @@ def write(
     path = folder / f"{topic}_{_slug(record.label)}.json"
     text = json.dumps(raw | {SUM: _sum(raw)}, indent=1, ensure_ascii=False)
     write_whole(path, f"{text}\n".encode())
+    if problem:
+        raise RecordError(
+            f"{path} is written, but without lines to draw: {problem}"
+        ) from problem
     return path
 
 

@@ -113,7 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     files = [(name, Path(path).resolve()) for name, path in models]
     settings = Settings(files, design, limits, told.port, told.drain)
-    import_for(path for _, path in files)
+    try:
+        import_for(path for _, path in files)
+    except ImportError as error:
+        extras = "accelerators,production"
+        parser.error(f"{error}: python -m pip install 'parallel-ai[{extras}]'")
     here, there = multiprocessing.Pipe(duplex=False)
     with here, there, signals_to(there):
         return supervise(

@@ -128,10 +128,10 @@ def work(
     from parallel_ai.production.serving.door import serve
 
     listener.setblocking(False)
-    import_for(path for _, path in settings.models)
     try:
+        import_for(path for _, path in settings.models)
         loaded = models(settings)
-    except (OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError) as error:
         say.send(str(error))
         sys.exit(1)
     gc.freeze()  # what came with the imports is no garbage
