@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ hypothesis.settings.register_profile("frozen", deadline=None, database=None)
 hypothesis.settings.load_profile("book" if WRITABLE else "frozen")
 
 SECONDS = 5
+SMALL_SECONDS = 120  # for a book of a few pages
 BUILD_SECONDS = 3600  # a cold book executes every chapter
 SHARED_MEMORY = Path("/dev/shm")
 PROC_CHILDREN = Path(f"/proc/self/task/{threading.get_native_id()}/children")
@@ -247,6 +249,43 @@ def same_draws() -> None:
     """Draw the same random numbers whichever tests ran before."""
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def run_prepared(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
+    """Run ``jupyter-book`` or ``sphinx`` in a folder, without its imports.
+
+    As `subprocess.run` would, with all that was said in ``stdout``.
+    """
+    said = tmp_path_factory.mktemp("prepared") / "said.txt"
+    program = Path(__file__).with_name("prepared.py")
+    with subprocess.Popen(
+        [sys.executable, program, str(SMALL_SECONDS)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as helper:
+
+        def run(
+            command: list[str],
+            folder: Path,
+            environment: Mapping[str, str] = os.environ,
+        ) -> subprocess.CompletedProcess:
+            asked = {
+                "command": command,
+                "folder": str(folder),
+                "environment": dict(environment),
+                "said": str(said),
+            }
+            print(json.dumps(asked), file=helper.stdin, flush=True)
+            status = int(helper.stdout.readline())
+            words = said.read_text("utf8")
+            return subprocess.CompletedProcess(command, status, words)
+
+        yield run
+        helper.stdin.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,10 @@
 """Light text: code with few elements, pictures that wait and tell their size.
 
 Half of the elements of a page were in its code, around names, brackets and
-spaces that look like the text around them. And nothing moves when a picture
-comes if the page knew its size.
+spaces that look like the text around them. A text has its button to copy from
+the start, where a script would write it into the page a hundred times while a
+telephone shows it. And nothing moves when a picture comes if the page knew its
+size.
 """
 
 from __future__ import annotations
@@ -27,14 +29,18 @@ NAMED = re.compile(r"""\s([\w:-]+)=["']([^"']*)["']""")
 SIDES = ("width", "height")
 UNITS = {"": 1, "px": 1, "pt": 96 / 72, "in": 96, "mm": 96 / 25.4}
 LENGTH = re.compile(r"([\d.]+)(px|pt|in|mm|)")
+BUTTON = (
+    '<button class="copybtn o-tooltip--left" aria-label="Copy"'
+    ' data-tooltip="Copy"></button>'
+)
 REVERSED = sorted(((v, k) for k, v in STANDARD_TYPES.items()), reverse=True)
 
 
 def lighten_code(app: Sphinx) -> None:
     """Write no element around a token that looks like what is around it.
 
-    The parts of a text are one; a dot looks like the names beside it. And
-    what a telephone must scroll can be reached by keyboard.
+    The parts of a text are one; a dot looks like the names beside it. What
+    a telephone must scroll can be reached by keyboard, and the button too.
     """
     if app.builder.format != "html":
         return
@@ -77,6 +83,7 @@ def lighten_code(app: Sphinx) -> None:
             stop = '<pre tabindex="0"' if wide else "<pre"
             for kind, piece in super()._wrap_pre(lines):
                 yield kind, piece if kind else piece.replace("<pre", stop)
+            yield 0, BUTTON
 
     app.builder.highlighter.formatter = Plain  # type: ignore[attr-defined]
 

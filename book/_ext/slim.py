@@ -34,6 +34,9 @@ IMPORT = re.compile(r"""@import\s+(?:url\()?["']([^"']+)""")
 TABLE = re.compile(
     '<div class="(pst-scrollable-table-container|output text_html)">'
 )
+# The head of a page is painted whole, so that nothing moves in it: what it
+# waits for stands before the text of every page but the search.
+WHOLE = '<link rel="expect" href="#searchbox" blocking="render" />'
 LINK = re.compile(rf"{SHEET}\?v=\w*")
 FIRST = ("styles/theme.css", "styles/pydata-sphinx-theme.css")
 ICONS = "scripts/fontawesome.js"
@@ -58,10 +61,9 @@ ABSENT = {
         "version-switcher__menu",
     ]
 }
+REPLACED = ("clipboard.min.js", "copybutton.js")  # by `light`, `frame.js`
 # A script that only some pages need, and what the text of those has in it.
 NEEDED = {
-    "clipboard.min.js": '<div class="highlight',
-    "copybutton.js": '<div class="highlight',
     "design-tabs.js": "sd-tab-set",
     "quiz.js": 'class="(quiz"|routes )',  # and the map, which shows progress
     "togglebutton.js": "toggle|dropdown",
@@ -114,7 +116,8 @@ def choose(
     ]
     context["slim_sheet"] = f"_static/{SHEET}"
     context["slim_link"] = app.slim.link  # type: ignore[attr-defined]
-    context["metatags"] = f"\n    {meta()}{context.get('metatags', '')}"
+    tags = meta() + (WHOLE if pagename != "search" else "")
+    context["metatags"] = f"\n    {tags}{context.get('metatags', '')}"
     scripts = [
         deferred(one)
         for one in context["script_files"]
@@ -149,6 +152,8 @@ def deferred(script: Any) -> Any:
 def needed(script: Any, body: str) -> bool:
     """Tell if a page with this text needs the script."""
     if script.filename:
+        if local(script) in REPLACED:
+            return False
         mark = NEEDED.get(local(script))
     else:  # settings of another script
         setting = script.attributes["body"]

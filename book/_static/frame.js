@@ -22,9 +22,26 @@ document.addEventListener("click", (event) => {
   if (button) window[button.dataset.call]();
 });
 
-/** What copies takes the focus away: a keyboard goes on from the button. */
-document.addEventListener("click", (event) => {
-  event.target.closest(".copybtn")?.focus();
+/** Copy the text before the button, or choose it where that is not allowed. */
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest(".copybtn");
+  if (!button) return;
+  const text = button.previousElementSibling;
+  const plain = text.cloneNode(true);
+  for (const number of plain.querySelectorAll(".linenos")) number.remove();
+  const say = (words) => (button.dataset.tooltip = button.ariaLabel = words);
+  try {
+    await navigator.clipboard.writeText(plain.textContent.replace(/\n$/, ""));
+    button.classList.add("success");
+    say("Copied");
+  } catch {
+    getSelection().selectAllChildren(text);
+    say("Chosen, not copied: use the keys");
+  }
+  setTimeout(() => {
+    button.classList.remove("success");
+    say("Copy");
+  }, 2000);
 });
 
 // Opened from a folder, a page may read no other page: results come without

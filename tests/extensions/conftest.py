@@ -1,14 +1,14 @@
 """A small book that plain Sphinx builds, with warnings as errors."""
 
 import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 
-SECONDS = 120
+COMMAND = ["sphinx", "-W", "-n", "-b", "html", ".", "_build"]
 
 
 @dataclass
@@ -16,19 +16,12 @@ class SphinxBook:
     """Sources in a folder, and the pages that were built of them."""
 
     root: Path
+    run: Callable[..., subprocess.CompletedProcess]
 
     def build(self) -> str:
         """Build what is stale; returns what Sphinx said."""
-        command = ["-m", "sphinx", "-W", "-n", "-b", "html", ".", "_build"]
-        done = subprocess.run(
-            [sys.executable, *command],
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        done = self.run(COMMAND, self.root)
+        assert done.returncode == 0, done.stdout
         return done.stdout
 
     def write(self, name: str, text: str) -> None:
@@ -44,6 +37,6 @@ class SphinxBook:
 
 
 @pytest.fixture(scope="module")
-def sphinx_book(tmp_path_factory: pytest.TempPathFactory) -> SphinxBook:
+def sphinx_book(tmp_path_factory, run_prepared) -> SphinxBook:
     """A book without any page."""
-    return SphinxBook(tmp_path_factory.mktemp("book"))
+    return SphinxBook(tmp_path_factory.mktemp("book"), run_prepared)

@@ -152,3 +152,18 @@ def test_both_texts_are_copied_by_keyboard(site, browser):
         copied = tab.evaluate("navigator.clipboard.readText()")
         assert copied.rstrip("\n") == text
     context.close()
+
+
+def test_a_text_is_chosen_where_a_page_may_not_copy(site, browser):
+    """As when a book is served without https."""
+    tab = browser.new_page()
+    tab.add_init_script("delete Navigator.prototype.clipboard")
+    tab.goto(f"{site}parts/gil.html", wait_until="networkidle")
+    fold = tab.locator("details.cite")
+    fold.locator("summary").click()
+    button = fold.locator("button.copybtn").last
+    button.click()
+    expect(button).to_have_attribute("aria-label", re.compile("Chosen"))
+    assert tab.evaluate("getSelection().toString()").rstrip("\n") == TEX
+    expect(button).to_have_attribute("aria-label", "Copy")
+    tab.close()

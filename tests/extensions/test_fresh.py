@@ -1,4 +1,4 @@
-"""Builds small books with plain `jupyter-book build .` and counts executions.
+"""Builds small books with `jupyter-book build .` and counts executions.
 
 The oracle is a file to which every execution of a page appends its name, so
 nothing that the build says about itself is believed.
@@ -14,6 +14,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
@@ -74,6 +75,7 @@ class SmallBook:
     """A book in a folder, and what its builds executed."""
 
     root: Path
+    run: Callable[..., subprocess.CompletedProcess]
 
     def __post_init__(self) -> None:
         self.ran = self.root / "ran.txt"
@@ -94,17 +96,13 @@ class SmallBook:
     def build(self, **environment: str) -> tuple[list[str], str]:
         """Build; returns the pages executed, and what the build said."""
         self.ran.write_text("")
-        done = subprocess.run(
-            self.command(),
-            cwd=self.root,
-            env=self.environment(**environment),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
+        done = self.run(
+            ["jupyter-book", "build", "."],
+            self.root,
+            self.environment(**environment),
         )
         self.failed = done.returncode != 0
-        return sorted(self.ran.read_text().split()), done.stdout + done.stderr
+        return sorted(self.ran.read_text().split()), done.stdout
 
     def html(self, name: str) -> str:
         return (self.root / "_build/html" / f"{name}.html").read_text()
@@ -131,9 +129,9 @@ class SmallBook:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def built(tmp_path_factory, run_prepared):
     """A book of five pages, built once."""
-    book = SmallBook(tmp_path_factory.mktemp("book"))
+    book = SmallBook(tmp_path_factory.mktemp("book"), run_prepared)
     book.write("_config.yml", CONFIG)
     book.write("index.md", "# Index\n\n```{executions}\n```\n")
     book.write("native.c", "int one = 1;\n")

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import pytest
 from bs4 import BeautifulSoup
 
 EXTENSIONS = Path(__file__).parents[2] / "book" / "_ext"
-SECONDS = 120
 CONFIG = f"""
 title: framed
 only_build_toc_files: true
@@ -36,22 +35,17 @@ PAGES = {
 @dataclass
 class Framed:
     root: Path
+    run: Callable[..., subprocess.CompletedProcess]
 
     def build(self) -> str:
-        done = subprocess.run(
-            [Path(sys.executable).with_name("jupyter-book"), "build", "."],
-            cwd=self.root,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(self.root / "code"),
-                "RAN": str(self.root / "ran"),
-            },
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
+        more = {
+            "PYTHONPATH": str(self.root / "code"),
+            "RAN": str(self.root / "ran"),
+        }
+        done = self.run(
+            ["jupyter-book", "build", "."], self.root, os.environ | more
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout
         return (self.root / "_build/summary.txt").read_text("utf8")
 
     def html(self, name: str) -> BeautifulSoup:
@@ -60,7 +54,7 @@ class Framed:
 
 
 @pytest.fixture(scope="module")
-def framed(tmp_path_factory: pytest.TempPathFactory) -> Framed:
+def framed(tmp_path_factory, run_prepared) -> Framed:
     root = tmp_path_factory.mktemp("framed")
     files = {f"{name}.md": text for name, text in PAGES.items()} | {
         "_config.yml": CONFIG,
@@ -73,7 +67,7 @@ def framed(tmp_path_factory: pytest.TempPathFactory) -> Framed:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf8")
-    book = Framed(root)
+    book = Framed(root, run_prepared)
     book.build()
     return book
 

@@ -169,8 +169,10 @@ def test_a_page_loads_one_stylesheet_and_waiting_scripts(small, name):
     assert "fontawesome" not in loaded
     assert ("searchtools.js" in loaded) == (name == "search")
     assert "searchindex.js" not in loaded
-    for part in ("quiz.js", "copybutton.js", "togglebutton.js", "clipboard"):
+    for part in ("quiz.js", "togglebutton.js"):
         assert (part in loaded) == (name == "parts/rich"), part
+    for replaced in ("copybutton.js", "clipboard"):
+        assert replaced not in loaded
     folder = small.root / "_build/html"
     for address in [*sheets, *(script["src"] for script in scripts)]:
         path = folder / name / ".." / address.partition("?")[0]
@@ -196,7 +198,7 @@ def test_menus_open_without_a_script(small):
 def test_stylesheet_has_what_pages_and_scripts_need(small):
     for needed in (".bd-article", ".fa-bars{--icon:url(", ".highlight .c{"):
         assert needed in small.sheet
-    for added_by_scripts in (".copybtn", ".toggle-hidden", ".rare-added"):
+    for added_by_scripts in (".success", ".toggle-hidden", ".rare-added"):
         assert added_by_scripts in small.sheet
     assert ".rare-deep{color:teal}" in small.sheet, "imported"
     for absent in (".carousel", ".rare-none", ".rare-one", "woff2", "@import"):

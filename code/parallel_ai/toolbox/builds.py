@@ -9,6 +9,7 @@ Needs a checkout of the repository, for the extensions are no part of the
 package.
 """
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -16,9 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import yaml
@@ -103,8 +104,7 @@ class Small:
     def edit_sentence(self) -> None:
         """Change the prose of one page."""
         page = self.root / "book/page_0.md"
-        text = page.read_text("utf8").replace("A sentence", "A new sentence")
-        page.write_text(text, "utf8")
+        page.write_text(page.read_text("utf8") + "\nA new sentence.\n", "utf8")
 
     def edit_module(self) -> None:
         """Change the module that every executed page imports."""
@@ -170,12 +170,6 @@ def _config(ours: bool) -> dict:
     return config
 
 
-def _two(pages: int, page: str) -> Iterator[tuple[str, Small]]:
-    for name, ours in (("stock", False), ("ours", True)):
-        with small(pages, ours, page) as book:
-            yield name, book
-
-
 def _timed(book: Small, edit: str = "", repeats: int = 1) -> Timing:
     """Time builds after an edit each, or of nothing new."""
     found = []
@@ -186,61 +180,65 @@ def _timed(book: Small, edit: str = "", repeats: int = 1) -> Timing:
     return Timing(tuple(found))
 
 
-def compare_cold(pages: int = 8) -> dict[str, Timing]:
+def compare_cold() -> dict[str, Timing]:
     """Build executed pages from nothing."""
     return {
-        name: _timed(book, "clean", 2) for name, book in _two(pages, EXECUTED)
+        name: _timed(book, "clean", 2) for name, book in _executed().items()
     }
 
 
-def compare_unchanged(pages: int = 8) -> dict[str, Timing]:
+def compare_unchanged() -> dict[str, Timing]:
     """Build again when nothing is new."""
-    found = {}
-    for name, book in _two(pages, EXECUTED):
-        book.build()
-        found[name] = _timed(book, repeats=3)
-    return found
+    return {name: _timed(book, repeats=3) for name, book in _current()}
 
 
-def compare_sentence(pages: int = 8) -> dict[str, Timing]:
+def compare_sentence() -> dict[str, Timing]:
     """Build after the prose of one page was edited."""
-    found = {}
-    for name, book in _two(pages, EXECUTED):
-        book.build()
-        found[name] = Timing(
-            tuple(_edited(book, number) for number in range(3))
-        )
-    return found
+    return {
+        name: _timed(book, "edit_sentence", 3) for name, book in _current()
+    }
 
 
-def _edited(book: Small, number: int) -> float:
-    page = book.root / f"book/page_{number}.md"
-    page.write_text(page.read_text("utf8") + "\nMore.\n", "utf8")
-    return book.build()
-
-
-def compare_module(pages: int = 8) -> dict[str, Timing]:
+def compare_module() -> dict[str, Timing]:
     """Build after an edit of the module that every page imports.
 
     Stock finds nothing to do and keeps the old outputs; to have the right
     ones, its reader deletes what was built.
     """
-    found = {}
-    for name, book in _two(pages, EXECUTED):
+    (_, stock), (_, ours) = _current()
+    stale = _timed(stock, "edit_module")
+    return {
+        "stock, cleaned first": _timed(stock, "clean"),
+        "stock, outputs stale": stale,
+        "ours": _timed(ours, "edit_module"),
+    }
+
+
+@cache
+def _executed(pages: int = 8) -> dict[str, Small]:
+    """Two books of executed pages, which go with this process."""
+    books = ExitStack()
+    atexit.register(books.close)
+    return {
+        name: books.enter_context(small(pages, ours, EXECUTED))
+        for name, ours in (("stock", False), ("ours", True))
+    }
+
+
+def _current() -> Iterator[tuple[str, Small]]:
+    """Those books with nothing left to build."""
+    for name, book in _executed().items():
         book.build()
-        if book.ours:
-            found[name] = _timed(book, "edit_module")
-        else:
-            stale = _timed(book, "edit_module")
-            book.clean()
-            found["stock, cleaned first"] = _timed(book)
-            found["stock, outputs stale"] = stale
-    return found
+        yield name, book
 
 
 def compare_growth(pages: int) -> dict[str, Timing]:
     """Build pages of prose from nothing."""
-    return {name: _timed(book) for name, book in _two(pages, PROSE)}
+    found = {}
+    for name, ours in (("stock", False), ("ours", True)):
+        with small(pages, ours) as book:
+            found[name] = _timed(book)
+    return found
 
 
 COMPARISONS = {

@@ -184,5 +184,5 @@ def _second_start(
 
 
 COMPARISONS = {
-    "fault recovery against the fault-free run": partial(recovery, draws=200)
+    "fault recovery against the fault-free run": partial(recovery, draws=150)
 }

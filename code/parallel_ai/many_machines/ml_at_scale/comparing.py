@@ -145,7 +145,7 @@ def search_ways(
 
     X, y = block
     forest = RandomForestClassifier(10, random_state=0)
-    grid = {"max_depth": [4, 8, 12, 16]}
+    grid = {"max_depth": [4, 8, 16]}
 
     def search(backend: str | None, **options: Any) -> np.ndarray:
         found = GridSearchCV(forest, grid, cv=3, refit=False)

@@ -194,7 +194,7 @@ def compare_cache(
 
 def compare_batching(
     count: int = 24,
-    most: int = 48,
+    most: int = 32,
     slots: int = 8,
     repeats: int = 3,
     model: Decoder | None = None,

@@ -4,7 +4,7 @@ import atexit
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -244,12 +244,18 @@ def _side_by_side(
     seconds: Callable[[int], float],
     repeats: int,
 ) -> dict[str, Timing]:
+    """Ask services by turns, of which those that are not asked wait."""
     found: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeats):
-        for name, design in ways.items():
-            with serving(design) as service:
-                seconds(service.port)  # warm
-                found[name].append(seconds(service.port))
+    with ExitStack() as services:
+        ports = {
+            name: services.enter_context(serving(design)).port
+            for name, design in ways.items()
+        }
+        for port in ports.values():
+            seconds(port)  # warm
+        for _ in range(repeats):
+            for name, port in ports.items():
+                found[name].append(seconds(port))
     return {name: Timing(tuple(values)) for name, values in found.items()}
 
 
