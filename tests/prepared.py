@@ -22,7 +22,6 @@ LIBRARIES = (
     "nbclient",
     "sphinx.builders.html",
     "sphinx.ext.intersphinx",
-    "sqlalchemy.dialects.sqlite",
     "sphinx_book_theme",
     "sphinx_comments",
     "sphinx_copybutton",
@@ -33,6 +32,7 @@ LIBRARIES = (
     "sphinx_thebe",
     "sphinx_togglebutton",
     "sphinxcontrib.bibtex",
+    "sqlalchemy.dialects.sqlite",
 )
 
 

@@ -30,8 +30,8 @@ SIDES = ("width", "height")
 UNITS = {"": 1, "px": 1, "pt": 96 / 72, "in": 96, "mm": 96 / 25.4}
 LENGTH = re.compile(r"([\d.]+)(px|pt|in|mm|)")
 BUTTON = (
-    '<button class="copybtn o-tooltip--left" aria-label="Copy"'
-    ' data-tooltip="Copy"></button>'
+    '<button type="button" class="copybtn o-tooltip--left" aria-label="Copy"'
+    ' data-tooltip="Copy"></button>'  # in a question it is no answer
 )
 REVERSED = sorted(((v, k) for k, v in STANDARD_TYPES.items()), reverse=True)
 

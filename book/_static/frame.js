@@ -22,7 +22,7 @@ document.addEventListener("click", (event) => {
   if (button) window[button.dataset.call]();
 });
 
-/** Copy the text before the button, or choose it where that is not allowed. */
+/** Copy the text before the button, or select it where that is not allowed. */
 document.addEventListener("click", async (event) => {
   const button = event.target.closest(".copybtn");
   if (!button) return;
@@ -36,7 +36,7 @@ document.addEventListener("click", async (event) => {
     say("Copied");
   } catch {
     getSelection().selectAllChildren(text);
-    say("Chosen, not copied: use the keys");
+    say("Selected, not copied");
   }
   setTimeout(() => {
     button.classList.remove("success");

@@ -154,7 +154,7 @@ def test_both_texts_are_copied_by_keyboard(site, browser):
     context.close()
 
 
-def test_a_text_is_chosen_where_a_page_may_not_copy(site, browser):
+def test_a_text_is_selected_where_a_page_may_not_copy(site, browser):
     """As when a book is served without https."""
     tab = browser.new_page()
     tab.add_init_script("delete Navigator.prototype.clipboard")
@@ -163,7 +163,7 @@ def test_a_text_is_chosen_where_a_page_may_not_copy(site, browser):
     fold.locator("summary").click()
     button = fold.locator("button.copybtn").last
     button.click()
-    expect(button).to_have_attribute("aria-label", re.compile("Chosen"))
+    expect(button).to_have_attribute("aria-label", re.compile("Selected"))
     assert tab.evaluate("getSelection().toString()").rstrip("\n") == TEX
     expect(button).to_have_attribute("aria-label", "Copy")
     tab.close()

@@ -206,6 +206,13 @@ def test_stylesheet_has_what_pages_and_scripts_need(small):
     assert len(small.sheet) < 120_000
 
 
+def test_code_has_its_button_which_answers_no_question(small):
+    """In a form a button without a type would send the answer."""
+    [button] = small.page("parts/rich").select("div.highlight > pre + button")
+    assert button["type"] == "button"
+    assert button["aria-label"] == "Copy"
+
+
 def test_no_element_around_code_that_looks_like_text(small):
     """Names and brackets have the colour of text, numbers have not."""
     code = small.page("parts/rich").select_one("div.highlight pre")

@@ -29,6 +29,7 @@ from parallel_ai.toolbox.stopwatch import Timing
 ROOT = Path(__file__).parents[3]
 FRAME = ("book/_ext", "book/_static", "book/_templates")
 SECONDS = 1800
+OURS = {"stock": False, "ours": True}
 EXECUTED = """---
 file_format: mystnb
 kernelspec:
@@ -221,7 +222,7 @@ def _executed(pages: int = 8) -> dict[str, Small]:
     atexit.register(books.close)
     return {
         name: books.enter_context(small(pages, ours, EXECUTED))
-        for name, ours in (("stock", False), ("ours", True))
+        for name, ours in OURS.items()
     }
 
 
@@ -235,7 +236,7 @@ def _current() -> Iterator[tuple[str, Small]]:
 def compare_growth(pages: int) -> dict[str, Timing]:
     """Build pages of prose from nothing."""
     found = {}
-    for name, ours in (("stock", False), ("ours", True)):
+    for name, ours in OURS.items():
         with small(pages, ours) as book:
             found[name] = _timed(book)
     return found
