@@ -38,7 +38,7 @@ test: $(READY)  ## run the tests
 	  $(BIN)/python -m pytest $(APART:%=--ignore=%) && exit $$apart
 
 every-page: $(READY)  ## show every page to a browser: widths, themes, quizzes, axe
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --every-page tests/test_browser.py
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --every-page tests/test_browser.py tests/test_explore.py
 
 serve: book  ## build and serve the book at http://127.0.0.1:8000 (PORT=…)
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT) || \

@@ -38,6 +38,7 @@ PHONE = {"width": 390, "height": 844}
 WIDTHS = (320, 390, 768, 1280)
 APART = ("Reference", "About")  # parts without chapters
 REFERENCE = "book/reference/toolbox"
+SHORT = "book/many_machines/failures"
 SOME = 6  # folds of a page that are opened one by one, the last
 MILLISECONDS = 20_000
 expect.set_options(timeout=MILLISECONDS)
@@ -68,11 +69,10 @@ PAGES = [*table_of_contents(), "search"]
 CHAPTERS = [name for name, taught in table_of_contents().items() if taught]
 # A short page of each kind, and those that have what no other one has.
 SMOKE = {
-    *(PAGES[0], CHAPTERS[0], CHAPTERS[-1], REFERENCE, "search"),
+    *(PAGES[0], CHAPTERS[0], CHAPTERS[-1], SHORT, REFERENCE, "search"),
     *(
         f"book/{name}"
         for name in (
-            "many_machines/failures",
             "accelerators/vision",
             "training/blood_cells",
             "how_fast",
@@ -81,6 +81,9 @@ SMOKE = {
         )
     ),
 }
+SECTIONS = ".bd-article > section > section"
+LAID_OUT = f"""() => [...document.querySelectorAll('{SECTIONS}')].every(
+  (one) => getComputedStyle(one).contentVisibility === 'visible')"""
 every_source = pytest.mark.parametrize("name", PAGES)
 
 
@@ -163,6 +166,8 @@ def visit(request: pytest.FixtureRequest, opened: Visit) -> Visit:
     opened.tab.set_viewport_size(DESKTOP)
     opened.tab.emulate_media(color_scheme="light")
     opened.tab.goto(opened.address, wait_until="networkidle")
+    opened.tab.keyboard.press("Shift")
+    opened.tab.wait_for_function(LAID_OUT)
     return opened
 
 
@@ -199,6 +204,8 @@ def test_no_other_host_and_no_complaint(visit):
 def test_dask_s_report_opens_and_needs_no_other_host(fresh):
     tab = fresh.tab
     tab.goto(f"{fresh.site}book/many_machines/tasks.html")
+    tab.locator("a.attached").scroll_into_view_if_needed()
+    tab.wait_for_load_state("networkidle")  # pictures that came into sight
     tab.locator("a.attached").click()
     expect(tab.locator(".bk-Tabs")).to_contain_text("Task Stream")
     tab.get_by_text("Task Stream", exact=True).click()
@@ -320,6 +327,84 @@ def test_nothing_moves_while_a_page_loads(fresh):
             })"""
         )
         assert shift == 0
+
+
+def place(number: int) -> str:
+    """Distance of a section from the top of the window."""
+    return f"{section(number)}.getBoundingClientRect().top"
+
+
+def section(number: int) -> str:
+    return f"document.querySelectorAll('{SECTIONS}')[{number}]"
+
+
+ACTS = {
+    "a key": lambda tab: tab.keyboard.press("Shift"),
+    "a wheel": lambda tab: tab.mouse.wheel(0, 1),
+    "a pointer": lambda tab: tab.mouse.down(),
+    "a click without one": lambda tab: tab.evaluate("document.body.click()"),
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_who_may_go_far_gets_the_whole_page_laid_out(fresh, act):
+    """And what a search in the page has brought into sight stays there."""
+    fresh.tab.set_viewport_size(PHONE)
+    fresh.tab.goto(f"{fresh.site}{CHAPTERS[0]}.html")
+    fresh.tab.evaluate(f"{section(6)}.scrollIntoView({{behavior: 'instant'}})")
+    assert not fresh.tab.evaluate(LAID_OUT)
+    before = fresh.tab.evaluate(f"[{place(6)}, {place(7)}]")
+    ACTS[act](fresh.tab)
+    fresh.tab.wait_for_function(LAID_OUT)
+    after = fresh.tab.evaluate(f"[{place(6)}, {place(7)}]")
+    assert abs(after[0] - before[0]) < 4
+    assert after[1] != before[1], "a guess, until it was laid out"
+
+
+def test_a_place_inside_a_page_is_found_and_found_again(fresh):
+    """By a link from elsewhere, by one in the page, and by who comes back."""
+    tab, address = fresh.tab, f"{fresh.site}{CHAPTERS[0]}.html"
+    tab.set_viewport_size(PHONE)
+    tab.goto(address)
+    names = tab.locator(SECTIONS).evaluate_all("(all) => all.map((e) => e.id)")
+    for number in range(1, len(names) - 1, 4):
+        there = f"() => {place(number)} >= 0 && {place(number)} < 120"
+        tab.goto(fresh.address)
+        tab.goto(f"{address}#{names[number]}")
+        tab.wait_for_function(there)
+    tab.reload()
+    tab.wait_for_function(there)
+    tab.goto(fresh.address)
+    tab.go_back()
+    tab.wait_for_function(there)
+    tab.goto(address)
+    link = f"article h2 a.headerlink[href='#{names[number]}']"
+    tab.locator(link).evaluate("(link) => link.click()")
+    tab.wait_for_function(there)
+
+
+SCROLL = """(step) => new Promise((done) => {
+  const shifts = [];
+  new PerformanceObserver((list) => shifts.push(...list.getEntries()))
+    .observe({ type: 'layout-shift' });
+  const end = () => step < 0 ? scrollY <= 0
+    : scrollY + innerHeight >= document.documentElement.scrollHeight - 2;
+  const go = () => {
+    if (end()) return done(shifts.map((one) => one.value));
+    scrollBy({ top: step, behavior: 'instant' });
+    requestAnimationFrame(go);
+  };
+  go();
+})"""
+
+
+def test_nothing_moves_while_a_finger_scrolls(fresh):
+    """Sections are laid out where a reader does not see it yet."""
+    fresh.tab.set_viewport_size(PHONE)
+    fresh.tab.goto(f"{fresh.site}{CHAPTERS[0]}.html")
+    for step in (150, -150):
+        assert fresh.tab.evaluate(SCROLL, step) == []
+    assert not fresh.tab.evaluate(LAID_OUT)
 
 
 def test_paper_shows_what_is_folded_on_a_white_ground(fresh):
@@ -444,7 +529,9 @@ def uncut(built_book: Path) -> str:
     return masked(cut(sheets, None, text), text("scripts/fontawesome.js"))
 
 
-@pytest.mark.parametrize("name", halves([*PAGES[:2], CHAPTERS[-1], "search"]))
+@pytest.mark.parametrize(
+    "name", halves([PAGES[0], SHORT, CHAPTERS[-1], "search"])
+)
 def test_cut_stylesheet_changes_no_look(browser, site, uncut, name):
     """Each element looks as without the cut, at all widths, in both themes."""
     context = open_context(browser, reduced_motion="reduce")

@@ -34,7 +34,16 @@ TOPICS = sorted(records.declared("CURVES"))
 WEIGHT = 27_000  # bytes of the scripts of one figure
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 expect.set_options(timeout=1000 * SECONDS)
+# One of each kind: points of one's own, a file, steps, a plan.
+SMOKE = ("amdahl", "machine", "ring", "memory")
 figures = pytest.mark.parametrize("name", NAMES)
+some_figures = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=() if n in SMOKE else pytest.mark.every_page)
+        for n in NAMES
+    ],
+)
 
 
 def page_of(name: str, inputs: str = "") -> str:
@@ -75,6 +84,7 @@ def tab(browser: Browser) -> Iterator[Page]:
 def come_to(tab: Page, site: str, name: str, query: str = "") -> Locator:
     """Open a figure's page and scroll until it is alive."""
     tab.goto(f"{site}{page_of(name)}.html{query}")
+    tab.keyboard.press("Shift")  # lays out the whole page
     figure = tab.locator(f"#explore-{name}")
     figure.scroll_into_view_if_needed()
     expect(figure).to_have_attribute("data-ready", "")
@@ -305,7 +315,7 @@ def strictly(route: Any) -> None:
     route.fulfill(response=answer, headers=headers)
 
 
-@figures
+@some_figures
 def test_nothing_is_loaded_before_the_reader_comes_near(browser, site, name):
     context = browser.new_context(viewport={"width": 1280, "height": 700})
     context.route("**/*.html", strictly)
@@ -539,6 +549,7 @@ def test_the_readers_machine_is_drawn_beside_ours(tab, site):
 @pytest.mark.parametrize("topic", [t for t in TOPICS if t != "threads"])
 def test_every_topic_with_lines_has_its_figure(tab, site, topic):
     tab.goto(f"{site}{page_of('machine', f'topic = {topic}')}.html")
+    tab.keyboard.press("Shift")
     figure = tab.locator("#explore-machine")
     figure.scroll_into_view_if_needed()
     expect(figure).to_have_attribute("data-ready", "")
@@ -666,7 +677,7 @@ def test_fingers_find_what_they_touch(tab, figure):
     tab.set_viewport_size({"width": 1280, "height": 900})
 
 
-@figures
+@some_figures
 def test_without_script_and_on_paper_nothing_is_missing(browser, site, name):
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
@@ -711,11 +722,10 @@ ALONE = """(figure) => {
 NARROW = {"runOnly": ["target-size", "scrollable-region-focusable"]}
 
 
-def test_axe_finds_nothing_at_any_width(tab, figure):
-    """Last of the tests of a figure: it takes the rest of the page away.
-
-    The whole page is shown to axe in another file.
-    """
+@some_figures
+def test_axe_finds_nothing_at_any_width(tab, site, name):
+    """In the figure; the whole page is shown to axe in another file."""
+    figure = come_to(tab, site, name)
     figure.locator("summary").click()
     for width in WIDTHS:
         tab.set_viewport_size({"width": width, "height": 900})

@@ -27,6 +27,7 @@ ROOT = """\
 {policy}
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="refresh" content="0; url={page}">
+<link rel="icon" href="data:,">
 <title>{title}</title>
 </head>
 <body><p><a href="{page}">{title}</a></p></body>

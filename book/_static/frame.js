@@ -75,6 +75,34 @@ addEventListener("DOMContentLoaded", () => {
 });
 
 /**
+ * The stylesheet lays out a section when it comes near, and takes its height
+ * for a guess until then, so that a telephone shows a long page at once. Who
+ * comes to a place inside the page, or comes back, needs true heights; and so
+ * does who may go far at once: by a link, by keys, a wheel or a scroll bar.
+ */
+const root = document.documentElement;
+function layOut() {
+  if (root.classList.contains("laid-out")) return;
+  const top = (block) => block.getBoundingClientRect().top;
+  const blocks = document.querySelectorAll(".bd-article section > :not(section)");
+  const above = (block) => top(block) < innerHeight / 2;
+  const seen = scrollY ? [...blocks].findLast(above) : undefined;
+  const before = seen && top(seen);
+  root.classList.add("laid-out");
+  if (seen) scrollBy({ top: top(seen) - before, behavior: "instant" });
+}
+const [visit] = performance.getEntriesByType("navigation");
+if (location.hash || visit?.type !== "navigate") layOut();
+const early = { capture: true, passive: true };
+for (const kind of ["click", "keydown", "wheel"])
+  addEventListener(kind, layOut, early);
+addEventListener(
+  "pointerdown",
+  (event) => event.pointerType !== "touch" && layOut(),
+  early,
+);
+
+/**
  * What scrolls sideways is a stop of the Tab key. The theme measures all of it
  * at once when a page is loaded, which holds up a telephone: here each part is
  * measured when it comes near. Until then what may be wide is a stop.
