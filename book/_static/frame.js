@@ -83,13 +83,14 @@ addEventListener("DOMContentLoaded", () => {
 const root = document.documentElement;
 function layOut() {
   if (root.classList.contains("laid-out")) return;
-  const top = (block) => block.getBoundingClientRect().top;
+  const place = (block) => block.getBoundingClientRect();
+  const above = (block) => place(block).height && place(block).top < innerHeight / 2;
   const blocks = document.querySelectorAll(".bd-article section > :not(section)");
-  const above = (block) => top(block) < innerHeight / 2;
   const seen = scrollY ? [...blocks].findLast(above) : undefined;
-  const before = seen && top(seen);
+  const before = seen && place(seen).top;
   root.classList.add("laid-out");
-  if (seen) scrollBy({ top: top(seen) - before, behavior: "instant" });
+  if (seen)
+    scrollBy({ top: place(seen).top - before, behavior: "instant" });
 }
 const [visit] = performance.getEntriesByType("navigation");
 if (location.hash || visit?.type !== "navigate") layOut();
