@@ -398,8 +398,8 @@ SCROLL = """(step) => new Promise((done) => {
 })"""
 
 
-def test_nothing_moves_while_a_finger_scrolls(fresh):
-    """Sections are laid out where a reader does not see it yet."""
+def test_nothing_moves_while_a_page_is_scrolled(fresh):
+    """Down and up: sections are laid out before a reader sees them."""
     fresh.tab.set_viewport_size(PHONE)
     fresh.tab.goto(f"{fresh.site}{CHAPTERS[0]}.html")
     for step in (150, -150):

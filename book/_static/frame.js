@@ -84,13 +84,14 @@ const root = document.documentElement;
 function layOut() {
   if (root.classList.contains("laid-out")) return;
   const place = (block) => block.getBoundingClientRect();
-  const above = (block) => place(block).height && place(block).top < innerHeight / 2;
-  const blocks = document.querySelectorAll(".bd-article section > :not(section)");
-  const seen = scrollY ? [...blocks].findLast(above) : undefined;
+  const above = (block) =>
+    place(block).height && place(block).top < innerHeight / 2;
+  const blocks = [...document.querySelectorAll(".bd-article section > *")];
+  const seen =
+    scrollY && blocks.findLast((one) => !one.matches("section") && above(one));
   const before = seen && place(seen).top;
   root.classList.add("laid-out");
-  if (seen)
-    scrollBy({ top: place(seen).top - before, behavior: "instant" });
+  if (seen) scrollBy({ top: place(seen).top - before, behavior: "instant" });
 }
 const [visit] = performance.getEntriesByType("navigation");
 if (location.hash || visit?.type !== "navigate") layOut();
