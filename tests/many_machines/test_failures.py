@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from parallel_ai.many_machines import failures
-from parallel_ai.many_machines.failures import practice
+from parallel_ai.many_machines.failures import faults, lost, practice
 from parallel_ai.toolbox import cluster, datasets
 from parallel_ai.toolbox.exercises import EXERCISES
 
@@ -389,6 +389,27 @@ def test_what_one_kill_leaves(client, months):
     }
     assert leaks["a seed"] == 0
     assert leaks["no seed"] > 0
+
+
+def test_copies_stay_while_the_memory_manager_is_stopped(client):
+    worker = min(client.nthreads())
+    assert client.amm.running()
+    assert failures.copies_left(client, worker) == (2, 1)
+    assert client.amm.running()
+    with failures.copies_kept(client):
+        assert not client.amm.running()
+
+
+def test_what_is_laid_out_keeps_its_copy(client, months, monkeypatch):
+    looks = []
+
+    def look_then_kill(*args):
+        looks.append(client.amm.running())
+        faults.kill(*args)
+
+    monkeypatch.setattr(lost, "kill", look_then_kill)
+    failures.after_one_kill(client, months[0], 50)
+    assert looks == [False]
 
 
 def test_without_a_kill_all_is_there(client, months):

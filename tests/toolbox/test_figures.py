@@ -48,6 +48,16 @@ def test_measured_numbers_have_no_bars(ax):
     assert bars.lines[0].get_marker() == "o"
 
 
+def test_lines_differ_by_more_than_their_colour(ax):
+    ax.bar([1, 2], [1, 2])  # no line
+    for _ in range(len(figures.MARKERS) + 1):
+        figures.measured(ax, [1, 2], [3, 4])
+    shapes = [c.lines[0].get_marker() for c in ax.containers[1:]]
+    assert shapes == [*figures.MARKERS, figures.MARKERS[0]]
+    figures.recorded(ax, [1, 2], [3, 4])
+    assert ax.get_lines()[-1].get_marker() not in shapes
+
+
 def test_model_is_dashed_and_record_hollow(ax):
     figures.model(ax, [1, 2], [1, 2], "law")
     figures.recorded(ax, [1, 2], [3, 4], "elsewhere")

@@ -300,23 +300,43 @@ def test_commit_of_a_file_outside_any_repository(tmp_path, monkeypatch):
     assert records._commit() == ""
 
 
-def test_commit_of_a_repository(tmp_path, monkeypatch):
-    def git(*arguments):
-        subprocess.run(
-            ["git", "-c", "user.name=n", "-c", "user.email=e", *arguments],
-            cwd=tmp_path,
-            check=True,
-            capture_output=True,
-        )
+def git(folder, *arguments):
+    subprocess.run(
+        ["git", "-c", "user.name=n", "-c", "user.email=e", *arguments],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
 
-    file = tmp_path / "records.py"
+
+def test_commit_of_a_repository(tmp_path, monkeypatch):
+    file = tmp_path / "toolbox/records.py"
+    file.parent.mkdir()
     file.write_text("1")
     monkeypatch.setattr(records, "__file__", str(file))
-    git("init")
+    git(tmp_path, "init")
     assert records._commit() == ""  # not yet under its care
-    git("add", ".")
-    git("commit", "-m", "m")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "m")
     clean = records._commit()
     assert len(clean) >= 7
     file.write_text("2")
+    assert records._commit() == clean + "-dirty"
+
+
+def test_a_record_written_before_makes_no_commit_dirty(tmp_path, monkeypatch):
+    toolbox, folder = tmp_path / "code/toolbox", tmp_path / "code/recorded"
+    toolbox.mkdir(parents=True)
+    folder.mkdir()
+    monkeypatch.setattr(records, "__file__", str(toolbox / "records.py"))
+    files = [toolbox / "records.py", folder / "a.json", tmp_path / "other"]
+    for file in files:
+        file.write_text("1")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "m")
+    clean = records._commit()
+    files[1].write_text("2")
+    assert records._commit() == clean
+    files[2].write_text("2")
     assert records._commit() == clean + "-dirty"

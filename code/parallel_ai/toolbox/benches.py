@@ -300,7 +300,7 @@ def main(arguments: list[str] | None = None) -> int:
     except records.RecordError as error:
         parser.error(f"{error}: mend it or move it away")
     failed, path = 0, None
-    origin = records.origin()  # before our own record makes the tree dirty
+    origin = records.origin()
     for title in titles:
         begun = time.perf_counter()
         try:

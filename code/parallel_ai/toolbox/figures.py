@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from parallel_ai.toolbox.stopwatch import Timing
@@ -20,6 +21,7 @@ from parallel_ai.toolbox.stopwatch import Timing
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SKY, AMBER, YELLOW, BLACK = "#56B4E9", "#E69F00", "#F0E442", "#000000"
 INK, FAINT = "#222222", "#8a8a8a"
+MARKERS = "oD^vPX*"  # of measured lines, in their order; a record has squares
 MANY = 500  # marks: more are drawn as one picture inside the SVG
 
 STYLE: dict[str, Any] = {
@@ -78,6 +80,9 @@ def measured(
 ) -> None:
     """Draw what this machine measured: filled points, joined.
 
+    Each line of a pair of axes has points of another shape, so that colour
+    is not all that tells them apart.
+
     Parameters
     ----------
     x : sequence
@@ -95,12 +100,14 @@ def measured(
         low = [v.low if isinstance(v, Timing) else v for v in values]
         high = [v.high if isinstance(v, Timing) else v for v in values]
         bars = np.abs(np.array([low, high]) - np.array(middle))
+    before = sum(isinstance(c, ErrorbarContainer) for c in ax.containers)
+    marker = MARKERS[before % len(MARKERS)]
     ax.errorbar(
         x,
         middle,
         yerr=bars,
         label=label,
-        **{"marker": "o", "linewidth": 1.5, "capsize": 3, **style},
+        **{"marker": marker, "linewidth": 1.5, "capsize": 3, **style},
     )
 
 

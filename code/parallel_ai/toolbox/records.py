@@ -57,8 +57,8 @@ class Record:
     command : str
         What was run.
     commit : str
-        Of this book's repository; ends in ``-dirty`` if files had changed;
-        empty outside a repository.
+        Of this book's repository; ends in ``-dirty`` if files other than
+        records had changed; empty outside a repository.
     data : any JSON
         What the measuring function returned.
     curves : dict, optional
@@ -285,8 +285,11 @@ def _versions() -> dict[str, str]:
 
 def _commit() -> str:
     """Of the repository that this very file belongs to, if there is one."""
-    ours = _git("ls-files", "--error-unmatch", Path(__file__).name)
-    return ours and _git("describe", "--always", "--dirty", "--exclude=*")
+    if not _git("ls-files", "--error-unmatch", Path(__file__).name):
+        return ""
+    others = (":/", ":(exclude)../recorded")
+    changed = _git("diff", "--name-only", "HEAD", "--", *others)
+    return _git("rev-parse", "--short", "HEAD") + "-dirty" * bool(changed)
 
 
 def _git(*arguments: str) -> str:

@@ -1,5 +1,7 @@
 """What one kill does to the different things that lay on a worker."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +24,36 @@ class Count:
         """Add to the count, and tell it."""
         self.flights += number
         return self.flights
+
+
+@contextlib.contextmanager
+def copies_kept(client: Client) -> Iterator[None]:
+    """Stop Dask's memory manager for the time of a block.
+
+    Every two seconds it drops all copies but one of what lies in memory,
+    also those that were asked for, unless a task that waits needs them.
+    """
+    client.amm.stop()
+    try:
+        yield
+    finally:
+        client.amm.start()
+
+
+def copies(client: Client, thing: Future) -> int:
+    """Count the workers that hold a thing."""
+    return len(client.who_has([thing])[thing.key])
+
+
+def copies_left(client: Client, worker: str) -> tuple[int, int]:
+    """Count copies of scattered data before and after the manager looks."""
+    with copies_kept(client):
+        [thing] = client.scatter([np.ones(100)], workers=[worker], hash=False)
+        wait_until(partial(_copied, client, thing), "it lies on two workers")
+        before = copies(client, thing)
+        client.amm.run_once()
+        wait_until(lambda: copies(client, thing) < before, "one is dropped")
+        return before, copies(client, thing)
 
 
 def laid_out(client: Client, worker: str, path: str) -> dict[str, Any]:
@@ -47,7 +79,7 @@ def laid_out(client: Client, worker: str, path: str) -> dict[str, Any]:
 def _copied(client: Client, thing: Future) -> bool:
     """Ask for a second copy: a busy worker refuses it without a word."""
     client.replicate([thing], n=2)
-    return len(client.who_has([thing])[thing.key]) > 1
+    return copies(client, thing) > 1
 
 
 def what_remains(thing: Any) -> str:
@@ -110,12 +142,13 @@ def after_one_kill(
         on into the part to test on, without and with a seed.
     """
     worker = min(client.nthreads())
-    things = laid_out(client, worker, path)
-    splits = {
-        "no seed": Split.begin(client, worker, size, None),
-        "a seed": Split.begin(client, worker, size, 7),
-    }
-    kill(client, worker)
+    with copies_kept(client):
+        things = laid_out(client, worker, path)
+        splits = {
+            "no seed": Split.begin(client, worker, size, None),
+            "a seed": Split.begin(client, worker, size, 7),
+        }
+        kill(client, worker)
     return (
         {name: what_remains(thing) for name, thing in things.items()},
         {name: split.leaked(client) for name, split in splits.items()},

@@ -8,11 +8,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import lightgbm
 import numpy as np
 
 from parallel_ai.production.native import compiling
@@ -30,6 +30,14 @@ class LightGBMError(RuntimeError):
     """What LightGBM's C functions say when they return no 0."""
 
 
+def _library() -> Path:
+    """Find LightGBM's library without a second for importing its package."""
+    package = find_spec("lightgbm")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("lightgbm is not installed")
+    return next(Path(package.origin).parent.glob("**/lib_lightgbm.*"))
+
+
 class NativeBooster:
     """A LightGBM model behind its C functions; to be closed.
 
@@ -43,8 +51,7 @@ class NativeBooster:
     """
 
     def __init__(self, text: str, parameters: str = "num_threads=1") -> None:
-        found = list(Path(lightgbm.__file__).parent.glob("**/lib_lightgbm.*"))
-        self._library = ctypes.CDLL(str(found[0]))
+        self._library = ctypes.CDLL(str(_library()))
         self._library.LGBM_GetLastError.restype = ctypes.c_char_p
         self._handle, self._fast = POINTER(), POINTER()
         self._parameters = parameters.encode()
@@ -161,6 +168,7 @@ class Tl2cgenModel:
     """
 
     def __init__(self, model: Any, threads: int = 1) -> None:
+        import lightgbm
         import tl2cgen
         import treelite
 

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from parallel_ai.accelerators import looking_inside
 from parallel_ai.production.native import compiling
 from parallel_ai.production.native.latency import one_by_one, percentiles
 from parallel_ai.toolbox import device as devices
+
+if TYPE_CHECKING:  # slow to import, and a worker that scores needs none
+    import torch
 
 BATCH = 500  # rows that a network gets at once
 
@@ -27,14 +28,20 @@ def pictures(rows: np.ndarray) -> np.ndarray:
 
 def eager(network: Any, rows: np.ndarray) -> np.ndarray:
     """Compute logits by PyTorch, as well as plain Python can."""
+    import torch
+
     with torch.inference_mode():
         return np.asarray(network(torch.from_numpy(pictures(rows))))
 
 
 def onnx_sessions(
-    network: torch.nn.Module, threads: Sequence[int]
+    network: "torch.nn.Module", threads: Sequence[int]
 ) -> list[Any]:
     """Translate a network to ONNX, and load it for so many threads each."""
+    import torch
+
+    from parallel_ai.accelerators import looking_inside
+
     with tempfile.TemporaryDirectory() as place:
         path = Path(place, "network.onnx")
         looking_inside.to_onnx(network, torch.zeros(2, 1, 28, 28), path)
@@ -52,11 +59,13 @@ def in_batches(predict: Any, rows: np.ndarray) -> np.ndarray:
     return np.concatenate([predict(rows[i : i + BATCH]) for i in parts])
 
 
-def compile_ahead(network: torch.nn.Module, path: Path) -> Path:
+def compile_ahead(network: "torch.nn.Module", path: Path) -> Path:
     """Compile a network ahead of time into a package: a library and more.
 
     Takes half a minute, most of it a C++ compiler's.
     """
+    import torch
+
     compiling.tool("g++", "clang++")
     many = torch.export.Dim("rows", min=1, max=1 << 20)
     program = torch.export.export(
@@ -74,6 +83,7 @@ def compile_ahead(network: torch.nn.Module, path: Path) -> Path:
 
 def build_ahead(folder: Path) -> Path:
     """Compile ahead.cpp against the headers that PyTorch's wheel holds."""
+    import torch
     from torch.utils import cpp_extension
 
     program = folder / "ahead"
@@ -117,7 +127,7 @@ def run_ahead(
 
 
 def compare_ahead(
-    network: torch.nn.Module, rows: np.ndarray, threads: tuple[int, ...]
+    network: "torch.nn.Module", rows: np.ndarray, threads: tuple[int, ...]
 ) -> list[dict[str, Any]]:
     """Measure all ways of a network, those that take long to compile too.
 
@@ -127,6 +137,8 @@ def compare_ahead(
         For each way and number of threads: percentiles of one row, rows a
         second, largest difference from PyTorch, and labels that differ.
     """
+    import torch
+
     truth = in_batches(partial(eager, network), rows)
     found = []
     with tempfile.TemporaryDirectory() as place:

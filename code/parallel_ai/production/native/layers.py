@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import sklearn
 
 from parallel_ai.production.native.forests import (
     CompiledForest,
@@ -35,6 +34,8 @@ def anatomy() -> list[dict[str, Any]]:
         ``model``, ``way``, ``seconds``, ``calls`` (functions that are gone
         through) and ``bytes`` (most that Python and NumPy hold meanwhile).
     """
+    import sklearn
+
     m = trained()
     weights, row = Weights.of(m.linear), m.rows[:1]
     native = NativeLinear(weights)

@@ -5,13 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import lightgbm
 import numpy as np
-import torch
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
 
-from parallel_ai.accelerators import vision
 from parallel_ai.toolbox import datasets
 
 LEARNT = 4_000  # pictures: this chapter asks how models run, not how well
@@ -46,6 +41,13 @@ def as_rows(images: np.ndarray) -> np.ndarray:
 @cache
 def trained(learnt: int = LEARNT) -> Trained:
     """Train all four on the first pictures of Fashion-MNIST, once."""
+    import lightgbm
+    import torch
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    from parallel_ai.accelerators import vision
+
     raw = datasets.load("fashion-mnist")
     x, y = as_rows(raw["train_images"][:learnt]), raw["train_labels"][:learnt]
     with warnings.catch_warnings():

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 BINS = 10
 
@@ -57,6 +56,8 @@ def index_limit(
     alarms : float
         Probability of an alarm though nothing has changed.
     """
+    from scipy import stats
+
     scale = 1 / reference + 1 / sample
     return float(scale * stats.chi2.ppf(1 - alarms, bins - 1))
 
@@ -65,6 +66,8 @@ def false_alarms(
     reference: int, sample: int, limit: float, bins: int = BINS
 ) -> float:
     """Compute how often a limit of the PSI alarms for nothing."""
+    from scipy import stats
+
     scale = 1 / reference + 1 / sample
     return float(stats.chi2.sf(limit / scale, bins - 1))
 
