@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
@@ -61,7 +62,10 @@ def execute(app: Sphinx, page: Page, label: str) -> dict[str, Any]:
             on_cell_start=progress.start,
             on_cell_executed=progress.executed,
         )
-        witness = nbformat.v4.new_code_cell(LOADED % app.config.fresh_package)
+        witness = nbformat.v4.new_code_cell(
+            LOADED % app.config.fresh_package
+            + f"{inspect.getsource(end_helpers)}{end_helpers.__name__}()"
+        )
         page.notebook.cells.append(witness)
         try:
             with ChildrenPeak() as memory:
@@ -103,6 +107,46 @@ LOADED = """
 import json, sys
 print(json.dumps(sorted(n for n in sys.modules if (n + ".").startswith("%s."))))
 """
+
+
+def end_helpers() -> None:
+    """End the processes that Python starts beside a page's workers.
+
+    It is sent to the kernel as text, and called there after the last cell.
+    A fork server and the trackers of resources ignore the signal by which
+    ipykernel ends what is left; it waits for them, until the kernel itself
+    is killed after 2.5 seconds, and nothing is done that `atexit` was told
+    to do. If others are left, which may need them, nothing is ended here.
+    """
+    import contextlib
+    import sys
+    import threading
+    from multiprocessing import forkserver, resource_tracker
+
+    import psutil
+
+    server, *trackers = (
+        forkserver._forkserver,
+        resource_tracker._resource_tracker,
+    )
+    with contextlib.suppress(AttributeError):  # what is private may change
+        if "joblib.externals.loky.reusable_executor" in sys.modules:
+            from joblib.externals.loky import reusable_executor
+            from joblib.externals.loky.backend import (
+                resource_tracker as joblibs,
+            )
+
+            trackers.append(joblibs._resource_tracker)
+            if reusable_executor._executor is not None:
+                reusable_executor._executor.terminate(kill_workers=True)
+        known = {server._forkserver_pid, *(one._pid for one in trackers)}
+        left = {one.pid for one in psutil.Process().children(recursive=True)}
+        if left <= known:
+            for helper in (server, *trackers):
+                # A thread: they wait for it, as long as somebody holds its pipe.
+                ending = threading.Thread(target=helper._stop, daemon=True)
+                ending.start()
+                ending.join(2)
 
 
 def check_loaded(page: Page, loaded: list[str]) -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import psutil
 import pytest
 
 EXTENSIONS = Path(__file__).parents[2] / "book" / "_ext"
@@ -551,6 +552,42 @@ def test_a_cell_that_was_read_otherwise_is_not_executed(book):
     executed, said = book.build()
     assert (executed, book.failed) == ([], False), said
     assert "what a disk made of it" not in memory.read_text()
+
+
+TEAM = """
+import atexit, os, pathlib, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import joblib
+started = get_context("forkserver")
+with ProcessPoolExecutor(1, started) as pool:
+    print(pool.submit(abs, -1).result())
+print(joblib.Parallel(2)(joblib.delayed(abs)(i) for i in range(4)))
+atexit.register(pathlib.Path({ended!r}).write_text, str(os.getpid()))
+{more}
+"""
+LEFT = """
+left = started.Process(target=time.sleep, args=(600,), daemon=True)
+left.start()
+pathlib.Path({left!r}).write_text(str(left.pid))
+"""
+
+
+def test_a_kernel_ends_by_itself_after_all_kinds_of_workers(book):
+    ended = str(book.root / "ended")
+    book.page("plain", TEAM.format(ended=ended, more=""))
+    _, said = book.build()
+    assert not book.failed, said
+    assert Path(ended).exists(), "it was killed before it had done its last"
+
+
+def test_a_process_that_a_page_has_left_is_ended(book):
+    left = str(book.root / "left")
+    more = LEFT.format(left=left)
+    book.page("plain", TEAM.format(ended=os.devnull, more=more))
+    _, said = book.build()
+    assert not book.failed, said
+    assert not psutil.pid_exists(int(Path(left).read_text()))
 
 
 def test_kernels_are_reached_through_files_not_ports(book):
