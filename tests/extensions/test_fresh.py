@@ -587,7 +587,7 @@ def test_a_process_that_a_page_has_left_is_ended(book):
     book.page("plain", TEAM.format(ended=os.devnull, more=more))
     _, said = book.build()
     assert not book.failed, said
-    assert not psutil.pid_exists(int(Path(left).read_text()))
+    assert not psutil.pid_exists(int(Path(left).read_text("utf-8")))
 
 
 def test_kernels_are_reached_through_files_not_ports(book):
