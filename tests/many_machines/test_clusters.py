@@ -636,6 +636,8 @@ def test_slurms_settings_keep_to_loopback(tmp_path):
     assert settings["SlurmctldHost"].endswith("(127.0.0.1)")
     assert "NodeAddr=127.0.0.1" in settings["NodeName"]
     assert settings["CommunicationParameters"] == "NoCtldInAddrAny,NoInAddrAny"
+    # A job that ends slowly is killed before our patience with it ends.
+    assert int(settings["KillWait"]) < 30
 
 
 def test_why_slurm_cannot_be_tried(monkeypatch):

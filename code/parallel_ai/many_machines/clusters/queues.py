@@ -58,6 +58,7 @@ def slurm_settings(room: Path) -> str:
         "SelectType": "select/cons_tres",
         "SelectTypeParameters": "CR_Core",
         "SchedulerParameters": "sched_interval=1,sched_min_interval=1",
+        "KillWait": 5,  # seconds for a worker that looks for its scheduler
         "NodeName": f"{NODE} NodeHostname={here} NodeAddr={LOOPBACK}"
         f" CPUs={os.cpu_count()} RealMemory={megabytes}",
         "PartitionName": f"all Nodes={NODE} Default=YES State=UP",
