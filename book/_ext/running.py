@@ -125,10 +125,8 @@ def end_helpers() -> None:
 
     import psutil
 
-    server, *trackers = (
-        forkserver._forkserver,
-        resource_tracker._resource_tracker,
-    )
+    server: Any = forkserver._forkserver
+    trackers: list[Any] = [resource_tracker._resource_tracker]
     with contextlib.suppress(AttributeError):  # what is private may change
         if "joblib.externals.loky.reusable_executor" in sys.modules:
             from joblib.externals.loky import reusable_executor
