@@ -116,7 +116,8 @@ def end_helpers() -> None:
     A fork server and the trackers of resources ignore the signal by which
     ipykernel ends what is left; it waits for them, until the kernel itself
     is killed after 2.5 seconds, and nothing is done that `atexit` was told
-    to do. If others are left, which may need them, nothing is ended here.
+    to do. joblib's workers, which wait for more, are ended, too; if others
+    are left, which may need a server or a tracker, those are left alone.
     """
     import contextlib
     import sys

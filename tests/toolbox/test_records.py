@@ -310,8 +310,7 @@ def git(folder, *arguments):
 
 
 def test_commit_of_a_repository(tmp_path, monkeypatch):
-    file = tmp_path / "toolbox/records.py"
-    file.parent.mkdir()
+    file = tmp_path / "records.py"
     file.write_text("1")
     monkeypatch.setattr(records, "__file__", str(file))
     git(tmp_path, "init")

@@ -287,9 +287,9 @@ def _commit() -> str:
     """Of the repository that this very file belongs to, if there is one."""
     if not _git("ls-files", "--error-unmatch", Path(__file__).name):
         return ""
-    others = (":/", ":(exclude)../recorded")
-    changed = _git("diff", "--name-only", "HEAD", "--", *others)
-    return _git("rev-parse", "--short", "HEAD") + "-dirty" * bool(changed)
+    changed = _git("diff", "--name-only", "HEAD").splitlines()
+    dirty = any(Path(name).parent.name != FOLDER.name for name in changed)
+    return _git("rev-parse", "--short", "HEAD") + "-dirty" * dirty
 
 
 def _git(*arguments: str) -> str:

@@ -33,11 +33,13 @@ def copies_kept(client: Client) -> Iterator[None]:
     Every two seconds it drops all copies but one of what lies in memory,
     also those that were asked for, unless a task that waits needs them.
     """
+    running = client.amm.running()
     client.amm.stop()
     try:
         yield
     finally:
-        client.amm.start()
+        if running:
+            client.amm.start()
 
 
 def copies(client: Client, thing: Future) -> int:
