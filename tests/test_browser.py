@@ -976,3 +976,25 @@ def test_offline_edition_works_from_a_folder(fresh, unpacked, words):
     expect(tab.locator("article h1")).to_be_visible()
     assert fresh.log.complaints == []
     assert all(url.startswith("file:") for url in fresh.log.requests)
+
+
+CUT_OFF = """() => {
+  const svg = document.querySelector('svg'), all = svg.viewBox.baseVal;
+  return [...svg.querySelectorAll('text')].filter(text => {
+    const box = text.getBBox();
+    return box.x < all.x || box.x + box.width > all.x + all.width
+      || box.y < all.y || box.y + box.height > all.y + all.height;
+  }).map(text => text.textContent);
+}"""
+DRAWINGS = sorted((ROOT / "book").glob("**/figures/*.svg"))
+
+
+@pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: path.stem)
+def test_the_words_of_a_drawing_are_inside_it(browser: Browser, path: Path):
+    """In a wide letter, too: DejaVu Sans, which many a Linux shows."""
+    tab = browser.new_page()
+    try:
+        tab.set_content(path.read_text("utf-8"))
+        assert tab.evaluate(CUT_OFF) == []
+    finally:
+        tab.close()
